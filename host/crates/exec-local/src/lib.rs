@@ -1,0 +1,1 @@
+//! Spawn, watch, reap and stop process trees on this machine.

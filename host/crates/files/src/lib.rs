@@ -1,0 +1,1 @@
+//! Input scans, private outputs, validation facts and atomic publication.

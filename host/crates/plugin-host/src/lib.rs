@@ -1,0 +1,1 @@
+//! Inspect, verify, load and call plugin libraries.

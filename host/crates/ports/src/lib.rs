@@ -1,0 +1,1 @@
+//! The traits through which the runtime reaches the outside world.

@@ -1,0 +1,1 @@
+//! The loop: select event, step, persist, publish, perform.

@@ -1,0 +1,1 @@
+//! Readers of /proc, cgroups and pressure: system-wide and per process tree.

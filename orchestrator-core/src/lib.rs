@@ -1,0 +1,1 @@
+//! The brain of Process Orchestrator: pure, synchronous decisions over events.

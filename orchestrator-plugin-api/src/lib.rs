@@ -1,0 +1,1 @@
+//! The versioned contract between Process Orchestrator and its plugins.

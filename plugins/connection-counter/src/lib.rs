@@ -1,0 +1,1 @@
+//! ConnectionMetricsCollector: TCP connections per process and port.

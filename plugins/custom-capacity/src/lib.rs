@@ -1,0 +1,1 @@
+//! CustomCapacityCalculator: capacity from user-given limits on any metric.

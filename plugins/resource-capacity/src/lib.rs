@@ -1,0 +1,1 @@
+//! SystemResourceCapacity: how many processes fit under the thresholds.

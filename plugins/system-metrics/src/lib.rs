@@ -1,0 +1,1 @@
+//! SystemMetricsCollector: CPU, memory, I/O and process counts.

@@ -1,0 +1,1 @@
+//! Fixture binaries, simulation and end-to-end tests of Process Orchestrator.
