@@ -1,2 +1,46 @@
-//! The chores of this repository: demo, test, lint, bench.
-fn main() {}
+//! The chores of this repository: `demo`, `test`, `lint`, `bench`.
+#![expect(clippy::print_stdout, reason = "a chore talks to the person or the CI log that started it")]
+
+mod error;
+mod lint;
+mod shell;
+mod test;
+mod tools;
+mod workspace;
+
+use std::process::ExitCode;
+
+use error::Failure;
+
+const USAGE: &str = "\
+usage: cargo xtask <chore>
+
+  test     build everything, run every test, then lint (what CI runs)
+  lint     formatting, clippy, dependency edges, licences and advisories, docs
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match dispatch(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+fn dispatch(arguments: &[String]) -> Result<(), Failure> {
+    let Some((chore, rest)) = arguments.split_first() else {
+        return Err(Failure::Usage { usage: USAGE });
+    };
+    match chore.as_str() {
+        "test" => test::run(rest),
+        "lint" => lint::run(),
+        "help" | "-h" | "--help" => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        _ => Err(Failure::Usage { usage: USAGE }),
+    }
+}
