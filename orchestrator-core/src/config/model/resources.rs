@@ -1,0 +1,104 @@
+//! How much of the machine is used, how it is measured, and who decides.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::config::units::{HumanDuration, Percent};
+use crate::config::values::Limit;
+
+/// Shares of the machine that are not exceeded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ResourceLimits {
+    /// Busy share of all processors, in percent.
+    pub cpu_threshold_percent: Percent,
+    /// Used share of memory, in percent of the machine's memory or of the container's limit.
+    pub memory_threshold_percent: Percent,
+    /// Used share of the file system that holds the output directory, in percent.
+    pub disk_usage_threshold_percent: Percent,
+}
+
+/// How the needs of one process are measured before many are started.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Calibration {
+    /// Whether to calibrate; without it, the needs are learnt as the run goes on.
+    pub enabled: bool,
+    /// Time a process is given to settle before it is measured; seconds unless a unit is given.
+    pub warmup_time_seconds: HumanDuration,
+    /// Time it is measured for; seconds unless a unit is given.
+    pub calibration_duration: HumanDuration,
+    /// How many inputs are used, spread over the sizes found. They are ordinary tasks whose results count.
+    #[schemars(range(min = 1, max = 1000))]
+    pub inputs: u32,
+}
+
+/// Plugins that measure and that decide how many processes may run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Plugins {
+    /// Directories that are searched for plugin libraries, besides `--plugins-dir`, ORCHESTRATOR_PLUGINS_DIR and the
+    /// directory beside the program.
+    #[schemars(extend("items" = {"type": "string", "format": "path"}))]
+    pub directories: Vec<PathBuf>,
+    /// Plugins that measure. SystemMetricsCollector if the key is absent; an empty list means none.
+    pub metrics: Vec<Plugin>,
+    /// Plugins that say how many processes may run; the smallest answer counts. SystemResourceCapacity if the key is
+    /// absent; an empty list means none.
+    pub capacity: Vec<Plugin>,
+}
+
+/// One plugin.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Plugin {
+    /// Name of this instance, unique within its list; stands before the names of its metrics.
+    #[schemars(length(min = 1))]
+    pub name: String,
+    /// Whether it is used.
+    #[serde(default = "Plugin::default_enabled")]
+    pub enabled: bool,
+    /// The class that a plugin library exports.
+    #[schemars(length(min = 1))]
+    pub class: String,
+    /// Its own configuration, checked by the plugin.
+    #[serde(default)]
+    #[schemars(extend("x-free" = true))]
+    pub config: serde_json::Map<String, serde_json::Value>,
+    /// Whether the run ends when the plugin fails; otherwise it goes on without it.
+    #[serde(default)]
+    pub required: bool,
+    /// Milliseconds that a call may take before it counts as failed.
+    #[serde(default = "Plugin::default_deadline_ms")]
+    #[schemars(range(min = 1, max = 3_600_000))]
+    pub deadline_ms: u64,
+    /// Time between two calls; `metrics.interval` if absent.
+    #[serde(default)]
+    pub interval: Option<HumanDuration>,
+}
+
+/// Bounds on the number of processes at a time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Concurrency {
+    /// The least number: so many run even if the capacity plugins say fewer.
+    #[schemars(range(min = 1))]
+    pub min: u32,
+    /// The largest number; auto leaves it to the capacity plugins.
+    pub max: Limit,
+    /// Whether the number follows the capacity plugins or stays at `max`.
+    pub mode: ConcurrencyMode,
+}
+
+/// Whether the number of processes follows the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ConcurrencyMode {
+    /// Between `min` and `max`, as many as the capacity plugins allow.
+    #[default]
+    Auto,
+    /// Always `max`.
+    Fixed,
+}
