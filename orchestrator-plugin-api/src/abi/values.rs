@@ -1,0 +1,162 @@
+//! By-value types: frozen for the life of version 1.
+
+use abi_stable::StableAbi;
+use abi_stable::std_types::{RSlice, RStr, RString};
+
+/// One named value. Names are dotted and lower case (`net.tcp.established`), values plain numbers in the
+/// unit that the descriptor states.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy, Debug)]
+pub struct Sample<'a> {
+    /// The metric's name.
+    pub name: RStr<'a>,
+    /// The metric's value.
+    pub value: f64,
+}
+
+/// Where a plugin pushes its samples: the whole result of a call in one slice.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy)]
+pub struct SampleSink {
+    /// The host's own; handed back untouched as the first argument of `push`.
+    pub context: *mut (),
+    /// Takes the samples; `false` means that the host takes no more in this call.
+    pub push: extern "C" fn(*mut (), RSlice<'_, Sample<'_>>) -> bool,
+}
+
+/// Names a numeric fact about a process. Unknown numbers are skipped by the reader.
+#[repr(transparent)]
+#[derive(StableAbi, Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FactId(pub u32);
+
+impl FactId {
+    /// CPU time used so far, user and system, in seconds, descendants included.
+    pub const CPU_SECONDS: Self = Self(1);
+    /// Resident memory in bytes, descendants included.
+    pub const RSS_BYTES: Self = Self(2);
+    /// Virtual memory in bytes, descendants included.
+    pub const VIRTUAL_BYTES: Self = Self(3);
+    /// Bytes read from storage so far, descendants included.
+    pub const READ_BYTES: Self = Self(4);
+    /// Bytes written to storage so far, descendants included.
+    pub const WRITE_BYTES: Self = Self(5);
+    /// Number of threads, descendants included.
+    pub const THREADS: Self = Self(6);
+    /// Seconds since the process was started.
+    pub const AGE_SECONDS: Self = Self(7);
+}
+
+/// A numeric fact about a process that the host has read already.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy, Debug)]
+pub struct Number {
+    /// Which fact.
+    pub id: FactId,
+    /// Its value, in the unit of the fact.
+    pub value: f64,
+}
+
+/// Names a textual fact about a process. Unknown numbers are skipped by the reader.
+#[repr(transparent)]
+#[derive(StableAbi, Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TextId(pub u32);
+
+impl TextId {
+    /// The task's identifier.
+    pub const TASK: Self = Self(1);
+    /// Path of the input file.
+    pub const INPUT_FILE: Self = Self(2);
+    /// Path of the final output file.
+    pub const OUTPUT_FILE: Self = Self(3);
+    /// The attempt's private working place.
+    pub const TEMP_DIR: Self = Self(4);
+}
+
+/// A textual fact about a process: bytes, since paths need not be UTF-8.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy, Debug)]
+pub struct Text<'a> {
+    /// Which fact.
+    pub id: TextId,
+    /// Its bytes.
+    pub bytes: RSlice<'a, u8>,
+}
+
+/// What the host knows about one of its processes at the time of the call.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy)]
+pub struct ProcessView<'a> {
+    /// Process identifier of the process that the host started.
+    pub pid: u32,
+    /// Start time in clock ticks after boot (field 22 of `/proc/PID/stat`), 0 if unknown. Together with
+    /// `pid` it identifies the process.
+    pub start_ticks: u64,
+    /// Process identifiers of all living descendants, the process itself left out.
+    pub descendants: RSlice<'a, u32>,
+    /// Numeric facts; a fact that the host does not have is absent.
+    pub numbers: RSlice<'a, Number>,
+    /// Textual facts; a fact that the host does not have is absent.
+    pub texts: RSlice<'a, Text<'a>>,
+}
+
+/// Category of a [`Fault`]. Unknown numbers read as [`FaultCode::OTHER`].
+#[repr(transparent)]
+#[derive(StableAbi, Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FaultCode(pub u32);
+
+impl FaultCode {
+    /// Anything without a category of its own.
+    pub const OTHER: Self = Self(0);
+    /// The configuration of the instance is wrong; trying again is of no use.
+    pub const CONFIG: Self = Self(1);
+    /// Something outside is not there at present; trying again may help.
+    pub const UNAVAILABLE: Self = Self(2);
+    /// The machine lacks what the plugin needs; trying again is of no use.
+    pub const UNSUPPORTED: Self = Self(3);
+    /// The plugin panicked in this call.
+    pub const PANICKED: Self = Self(4);
+    /// The plugin panicked in an earlier call and answers no more.
+    pub const POISONED: Self = Self(5);
+    /// The library does not export the class that was asked for.
+    pub const NO_SUCH_CLASS: Self = Self(6);
+}
+
+/// An error as it crosses the boundary.
+#[repr(C)]
+#[derive(StableAbi, Clone, Debug)]
+pub struct Fault {
+    /// The category.
+    pub code: FaultCode,
+    /// After how many milliseconds the call may be worth another try; 0 = no advice.
+    pub retry_after_ms: u32,
+    /// One sentence, lower case, that names the thing and says what to do.
+    pub message: RString,
+}
+
+/// A capacity plugin's answer.
+#[repr(C)]
+#[derive(StableAbi, Clone, Debug)]
+pub struct Answer {
+    /// How many processes may run in all; `u32::MAX` = no limit.
+    pub processes: u32,
+    /// What limits it, in a few words; may be empty.
+    pub reason: RString,
+}
+
+/// Severity of a log record. Unknown numbers read as [`LogLevelId::INFO`].
+#[repr(transparent)]
+#[derive(StableAbi, Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LogLevelId(pub u32);
+
+impl LogLevelId {
+    /// A call or the plugin failed.
+    pub const ERROR: Self = Self(1);
+    /// Something is wrong but the plugin goes on.
+    pub const WARN: Self = Self(2);
+    /// Worth reading in normal operation.
+    pub const INFO: Self = Self(3);
+    /// For the plugin's author.
+    pub const DEBUG: Self = Self(4);
+    /// For the plugin's author, in every detail.
+    pub const TRACE: Self = Self(5);
+}
