@@ -1,1 +1,28 @@
-//! The traits through which the runtime reaches the outside world.
+//! The traits through which the runtime reaches the outside world, and the plain data that crosses them.
+//!
+//! Every port is asynchronous by message: a call hands work over and returns at once; answers come back through a
+//! [`Sink`] that the composer gave to the room at construction. So no room can block the loop, and a test can stand
+//! in for any of them.
+
+mod clock;
+mod executor;
+mod files;
+mod plugins;
+mod probe;
+mod store;
+mod subscriber;
+
+use std::sync::Arc;
+
+pub use clock::Clock;
+pub use executor::{
+    ChildSettings, Executor, ExecutorEvent, InputSource, Launch, OutputSink, SignalScope, StopSignal,
+};
+pub use files::{Files, FilesEvent, PrivateOutput, PublishJob};
+pub use plugins::{PluginEvent, PluginHealth, PluginRound, Plugins, ProcessFacts};
+pub use probe::{Probe, ProbeTarget};
+pub use store::{Record, SampleRow, Store, StoreEvent, SyncMode};
+pub use subscriber::{Notice, Subscriber};
+
+/// Where a room's answers go. May be called from any thread; must not block for long.
+pub type Sink<E> = Arc<dyn Fn(E) + Send + Sync>;

@@ -1,0 +1,10 @@
+//! Time.
+
+use orchestrator_core::Timestamp;
+
+/// Reads the time that the scheduler lives in: anchored to the wall clock once, then monotonic, standing still while
+/// the host is suspended.
+pub trait Clock: Send {
+    /// Now.
+    fn now(&self) -> Timestamp;
+}

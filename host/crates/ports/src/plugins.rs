@@ -1,0 +1,90 @@
+//! Metrics and capacity plugins, as the runtime sees them: rounds go in, answers come back.
+
+use std::sync::Arc;
+
+use orchestrator_core::AttemptId;
+use orchestrator_core::metrics::{Metrics, ProcessSample};
+use orchestrator_core::scheduler::CapacityAnswer;
+
+/// One running attempt as it is shown to metrics plugins.
+#[derive(Clone, Debug)]
+pub struct ProcessFacts {
+    /// Whose.
+    pub attempt: AttemptId,
+    /// Main process.
+    pub pid: u32,
+    /// Its start time in clock ticks since boot.
+    pub start_ticks: u64,
+    /// Main process and live descendants.
+    pub tree: Vec<u32>,
+    /// The host's own reading of the tree; `None` before the first one.
+    pub sample: Option<ProcessSample>,
+}
+
+/// What one round of collection hands to the plugins.
+#[derive(Clone, Debug, Default)]
+pub struct PluginRound {
+    /// Counts rounds from 1.
+    pub number: u64,
+    /// The running attempts.
+    pub processes: Vec<ProcessFacts>,
+    /// The baseline as metrics (`calibration.*`); empty before calibration.
+    pub calibration: Metrics,
+    /// Built-in metrics of this round (`system.*`, `orchestrator.*`, `limits.*`); the metrics plugins' own values
+    /// (sums over processes under the metric's name, and system-wide ones) are added before capacity plugins see it.
+    pub current: Metrics,
+}
+
+/// A plugin instance's state.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum PluginHealth {
+    /// Works.
+    Ready,
+    /// Given up for this run, with the one sentence that says why and what to do.
+    Failed {
+        /// The sentence: file, class, what happened, remedy.
+        sentence: String,
+        /// `required: true`: the run must end (exit 69).
+        required: bool,
+    },
+}
+
+/// What the plugin room tells.
+#[derive(Clone, Debug)]
+pub enum PluginEvent {
+    /// A round is over: every instance answered, failed or ran into its deadline.
+    RoundFinished {
+        /// Which round.
+        number: u64,
+        /// Metrics of the machine by name, from `collect_system_metrics`.
+        system: Metrics,
+        /// Metrics per attempt by name, from `collect_metrics`.
+        processes: Vec<(AttemptId, Metrics)>,
+        /// One answer per enabled capacity instance, failed ones included.
+        capacity: Vec<CapacityAnswer>,
+    },
+    /// An instance's state changed.
+    Health {
+        /// The instance's name in the configuration.
+        instance: String,
+        /// Now.
+        health: PluginHealth,
+    },
+    /// A plugin said something worth a line in the log (own words, dropped or bad metrics).
+    Said {
+        /// The instance's name in the configuration.
+        instance: String,
+        /// 1 = error … 5 = trace, as `tracing` counts.
+        level: u8,
+        /// The words.
+        message: String,
+    },
+}
+
+/// The plugin instances of a run.
+pub trait Plugins: Send {
+    /// Begins a round: metrics instances collect (each on its own thread, under its deadline), then capacity
+    /// instances calculate. Returns at once; answers with `RoundFinished`. A round begun while the previous one is
+    /// still open is dropped.
+    fn begin_round(&self, round: Arc<PluginRound>);
+}

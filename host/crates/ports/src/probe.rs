@@ -1,0 +1,22 @@
+//! Sampling of the machine and of process trees.
+
+use orchestrator_core::AttemptId;
+use orchestrator_core::metrics::{ProcessSample, SystemSample};
+use orchestrator_core::scheduler::ProcessIdentity;
+
+/// One attempt to be sampled.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ProbeTarget {
+    /// Whose.
+    pub attempt: AttemptId,
+    /// Its main process (leader of its process group).
+    pub identity: ProcessIdentity,
+}
+
+/// Reads /proc and control groups. Called from a thread of the collector, never from the loop.
+pub trait Probe: Send {
+    /// Reads the machine; rates are over the time since the previous call.
+    fn system(&mut self) -> SystemSample;
+    /// Reads the process trees of the targets, with the pids of each tree; a target that has ended is left out.
+    fn processes(&mut self, targets: &[ProbeTarget]) -> Vec<(ProcessSample, Vec<u32>)>;
+}

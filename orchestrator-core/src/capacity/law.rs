@@ -1,0 +1,254 @@
+//! Policy over the plugins' answers: the smallest one wins, clamped to the user's minimum and maximum.
+//!
+//! A plugin that failed never raises capacity: its last good answer stays an upper bound; one that has never answered
+//! holds capacity at the minimum.
+
+use super::{Bound, CapacityDecision, PluginBound};
+use crate::scheduler::CapacityAnswer;
+
+/// The user's limits.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct CapacityLimits {
+    /// `concurrency.min`: never fewer, while there is work and the machine can start processes. At least 1.
+    pub min: u32,
+    /// `concurrency.max`; `None` = no limit of the user's.
+    pub max: Option<u32>,
+    /// `concurrency.mode: fixed`: `max` attempts whatever the plugins say.
+    pub fixed: bool,
+}
+
+/// Rounds in a row that capacity must lie below what is running before a surplus is stopped: a single noisy answer
+/// must not cost work.
+const SURPLUS_ROUNDS: u32 = 3;
+
+/// Keeps the plugins' words and turns them into a decision.
+#[derive(Clone, Debug)]
+pub struct CapacityLaw {
+    limits: CapacityLimits,
+    expected: usize,
+    plugins: Vec<PluginBound>,
+    allowed: u32,
+    rounds_in_surplus: u32,
+}
+
+impl CapacityLaw {
+    /// A law over `expected` enabled capacity plugins; until all have answered, the minimum holds.
+    #[must_use]
+    pub fn new(limits: CapacityLimits, expected: usize) -> Self {
+        Self { limits, expected, plugins: Vec::new(), allowed: limits.min.max(1), rounds_in_surplus: 0 }
+    }
+
+    /// Changes the user's limits (SIGHUP); takes effect with the next decision.
+    pub fn set_limits(&mut self, limits: CapacityLimits) {
+        self.limits = limits;
+    }
+
+    /// The user's limits.
+    #[must_use]
+    pub fn limits(&self) -> CapacityLimits {
+        self.limits
+    }
+
+    /// Takes one round of answers, given while `running` attempts held a slot.
+    ///
+    /// Growth per round is limited to doubling (at least one more), so that the effect of a step is seen in the next
+    /// reading before the next step is taken.
+    pub fn answered(&mut self, answers: Vec<CapacityAnswer>, running: u32) {
+        for answer in answers {
+            self.note(answer);
+        }
+        let (raw, _, _) = self.smallest();
+        let wanted = self.clamp(raw);
+        let step = running.max(self.allowed.min(running.saturating_add(1)));
+        self.allowed = wanted.min(step.saturating_mul(2).max(step + 1)).max(self.limits.min.max(1));
+        self.rounds_in_surplus = if running > wanted { self.rounds_in_surplus + 1 } else { 0 };
+    }
+
+    fn note(&mut self, answer: CapacityAnswer) {
+        let at = match self.plugins.iter().position(|bound| bound.instance == answer.instance) {
+            Some(at) => at,
+            None => {
+                self.plugins.push(PluginBound {
+                    instance: answer.instance.clone(),
+                    capacity: None,
+                    reason: String::new(),
+                    failed: false,
+                });
+                self.plugins.len() - 1
+            }
+        };
+        let bound = &mut self.plugins[at];
+        bound.failed = answer.capacity.is_none();
+        bound.reason = answer.reason;
+        if answer.capacity.is_some() {
+            bound.capacity = answer.capacity;
+        }
+    }
+
+    /// The smallest answer: `None` = no plugin bounds.
+    fn smallest(&self) -> (Option<u32>, Bound, String) {
+        if self.expected == 0 {
+            return (None, Bound::Max, String::new());
+        }
+        if self.plugins.len() < self.expected || self.plugins.iter().any(|bound| bound.capacity.is_none()) {
+            let silent = self.plugins.iter().find(|bound| bound.capacity.is_none());
+            return match silent {
+                Some(bound) => (Some(0), Bound::Plugin(bound.instance.clone()), bound.reason.clone()),
+                None => (Some(0), Bound::NoAnswerYet, String::new()),
+            };
+        }
+        match self.plugins.iter().min_by_key(|bound| bound.capacity) {
+            Some(bound) => (bound.capacity, Bound::Plugin(bound.instance.clone()), bound.reason.clone()),
+            None => (None, Bound::Max, String::new()),
+        }
+    }
+
+    fn clamp(&self, raw: Option<u32>) -> u32 {
+        raw.unwrap_or(u32::MAX).min(self.limits.max.unwrap_or(u32::MAX)).max(self.limits.min.max(1))
+    }
+
+    /// The decision as things stand.
+    #[must_use]
+    pub fn decide(&self) -> CapacityDecision {
+        let plugins = self.plugins.clone();
+        let max = self.limits.max.unwrap_or(u32::MAX);
+        if self.limits.fixed {
+            return CapacityDecision {
+                target: max,
+                bound: Bound::Max,
+                reason: "mode: fixed".into(),
+                plugins,
+            };
+        }
+        let (raw, bound, reason) = self.smallest();
+        let min = self.limits.min.max(1);
+        let (target, bound, reason) = match raw {
+            None => (max.max(min), Bound::Max, String::new()),
+            Some(value) if value >= max => (max.max(min), Bound::Max, String::new()),
+            Some(value) if value < min => {
+                let said = if reason.is_empty() { bound.to_string() } else { format!("{bound}: {reason}") };
+                let bound = if matches!(bound, Bound::NoAnswerYet) { bound } else { Bound::Min };
+                (min, bound, said)
+            }
+            Some(value) => (value, bound, reason),
+        };
+        if self.expected > 0 && target > self.allowed {
+            let reason = format!("the bounds would allow {target}");
+            return CapacityDecision { target: self.allowed, bound: Bound::WarmUp, reason, plugins };
+        }
+        CapacityDecision { target, bound, reason, plugins }
+    }
+
+    /// The number of [`CapacityLaw::decide`] alone, without the words: admission asks for it for every task.
+    #[must_use]
+    pub fn target(&self) -> u32 {
+        if self.limits.fixed {
+            return self.limits.max.unwrap_or(u32::MAX);
+        }
+        let all = self.plugins.len() >= self.expected;
+        let smallest = self.plugins.iter().map(|bound| bound.capacity.unwrap_or(0)).min();
+        let raw = if self.expected == 0 { None } else { Some(smallest.filter(|_| all).unwrap_or(0)) };
+        let wanted = self.clamp(raw);
+        if self.expected == 0 { wanted } else { wanted.min(self.allowed) }
+    }
+
+    /// How many of `running` are to be stopped: none until capacity has lain below them for three rounds.
+    /// The user's own limits act the same way, so that lowering `concurrency.max` live stops no work at once.
+    #[must_use]
+    pub fn surplus(&self, running: u32) -> u32 {
+        if self.limits.fixed || self.rounds_in_surplus < SURPLUS_ROUNDS {
+            return 0;
+        }
+        let (raw, _, _) = self.smallest();
+        let floor = raw.unwrap_or(u32::MAX).max(self.limits.min.max(1));
+        running.saturating_sub(floor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn law(min: u32, max: Option<u32>, expected: usize) -> CapacityLaw {
+        CapacityLaw::new(CapacityLimits { min, max, fixed: false }, expected)
+    }
+
+    fn answer(instance: &str, capacity: Option<u32>) -> CapacityAnswer {
+        CapacityAnswer { instance: instance.into(), capacity, reason: "because".into() }
+    }
+
+    #[test]
+    fn the_number_alone_is_that_of_the_decision() {
+        for (min, max, expected) in
+            [(1, None, 0), (1, Some(3), 0), (2, Some(4), 1), (1, None, 2), (5, Some(5), 2)]
+        {
+            let mut law = law(min, max, expected);
+            assert_eq!(law.target(), law.decide().target);
+            for (a, b) in [(Some(9), None), (Some(9), Some(3)), (None, Some(1)), (Some(2), Some(80))] {
+                let answers = vec![answer("a", a), answer("b", b)].into_iter().take(expected).collect();
+                law.answered(answers, 2);
+                assert_eq!(law.target(), law.decide().target);
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_grows_before_the_first_answer() {
+        let decision = law(1, None, 1).decide();
+        assert_eq!((decision.target, decision.bound), (1, Bound::NoAnswerYet));
+    }
+
+    #[test]
+    fn the_smallest_answer_wins_and_growth_is_stepwise() {
+        let mut law = law(1, None, 2);
+        law.answered(vec![answer("a", Some(9)), answer("b", Some(5))], 1);
+        assert_eq!((law.decide().target, law.decide().bound), (2, Bound::WarmUp));
+        law.answered(vec![answer("a", Some(9)), answer("b", Some(5))], 2);
+        law.answered(vec![answer("a", Some(9)), answer("b", Some(5))], 4);
+        assert_eq!((law.decide().target, law.decide().bound), (5, Bound::Plugin("b".into())));
+    }
+
+    #[test]
+    fn a_failed_plugin_never_raises_capacity() {
+        let mut law = law(1, None, 1);
+        for running in [1, 2, 4] {
+            law.answered(vec![answer("a", Some(4))], running);
+        }
+        assert_eq!(law.decide().target, 4);
+        law.answered(vec![answer("a", None)], 4);
+        law.answered(vec![answer("a", None)], 4);
+        assert_eq!(law.decide().target, 4);
+        assert!(law.decide().plugins[0].failed);
+    }
+
+    #[test]
+    fn one_that_never_answered_holds_the_minimum() {
+        let mut law = law(2, None, 2);
+        law.answered(vec![answer("a", Some(50)), answer("b", None)], 1);
+        assert_eq!(law.decide().target, 2);
+    }
+
+    #[test]
+    fn a_surplus_is_stopped_only_when_it_lasts() {
+        let mut law = law(1, None, 1);
+        for _ in 0..5 {
+            law.answered(vec![answer("a", Some(8))], 8);
+        }
+        law.answered(vec![answer("a", Some(2))], 8);
+        assert_eq!(law.surplus(8), 0);
+        law.answered(vec![answer("a", Some(8))], 8);
+        for _ in 0..3 {
+            law.answered(vec![answer("a", Some(2))], 8);
+        }
+        assert_eq!(law.surplus(8), 6);
+        law.answered(vec![answer("a", Some(0))], 8);
+        assert_eq!(law.surplus(8), 7, "one always goes on");
+    }
+
+    #[test]
+    fn fixed_ignores_the_plugins() {
+        let mut law = CapacityLaw::new(CapacityLimits { min: 1, max: Some(7), fixed: true }, 1);
+        law.answered(vec![answer("a", Some(1))], 7);
+        assert_eq!((law.decide().target, law.surplus(7)), (7, 0));
+    }
+}

@@ -1,0 +1,124 @@
+//! Admission: while fewer attempts hold a slot than capacity allows, the next task gets one.
+
+use std::time::Duration;
+
+use super::attempt::Attempt;
+use super::{Command, Fact, Scheduler, TaskState};
+use crate::capacity::{Bound, CapacityDecision};
+use crate::plan::order::spread_quantile;
+use crate::{AttemptId, TaskId, Timestamp};
+
+/// After the machine refused to start a process: no new one before `until`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SpawnBackoff {
+    pub(super) until: Timestamp,
+    delay: Duration,
+}
+
+const FIRST_SPAWN_DELAY: Duration = Duration::from_millis(50);
+const LONGEST_SPAWN_DELAY: Duration = Duration::from_secs(5);
+
+impl Scheduler {
+    /// The capacity in force: that of the law, narrowed while calibration measures or spawning is backed off.
+    #[must_use]
+    pub fn capacity(&self) -> CapacityDecision {
+        let mut decision = self.law.decide();
+        let mut narrow = |target: u32, bound: Bound| {
+            if target < decision.target {
+                decision.target = target;
+                decision.bound = bound;
+                decision.reason = String::new();
+            }
+        };
+        if self.wants_calibration() {
+            let free = u32::from(self.calibration.measuring().is_none());
+            narrow(self.holding + free, Bound::Calibration);
+        }
+        if self.spawn_backoff.is_some() {
+            narrow(self.holding, Bound::SpawnBackoff);
+        }
+        decision
+    }
+
+    fn wants_calibration(&self) -> bool {
+        self.calibration.is_open() && !self.law.limits().fixed
+    }
+
+    /// Gives slots to tasks as far as capacity goes.
+    pub(super) fn admit(&mut self, now: Timestamp) {
+        if self.spawn_backoff.is_some_and(|backoff| backoff.until <= now) {
+            // One try: success clears the back-off, another refusal doubles it.
+            if self.mode.admits() && self.holding < self.law.decide().target {
+                self.admit_one(now);
+            }
+            if let Some(backoff) = &mut self.spawn_backoff {
+                backoff.until = now + backoff.delay;
+            }
+            return;
+        }
+        while self.mode.admits()
+            && self.unpublished < self.policy.max_unpublished
+            && self.holding < self.target_now()
+            && self.admit_one(now)
+        {}
+    }
+
+    /// The target alone, without building the sentence around it: admission asks for it for every task.
+    fn target_now(&self) -> u32 {
+        if self.spawn_backoff.is_some() || self.wants_calibration() {
+            self.capacity().target
+        } else {
+            self.law.target()
+        }
+    }
+
+    fn admit_one(&mut self, now: Timestamp) -> bool {
+        let calibrating = self.wants_calibration() && self.calibration.measuring().is_none();
+        let candidate = if calibrating { self.calibration_input() } else { None };
+        let Some(task) = candidate.or_else(|| self.queue.pop(&self.tasks, now)) else { return false };
+        self.plan_attempt(task, calibrating, now);
+        true
+    }
+
+    /// The new task whose size lies nearest the next quantile, among those whose size is known.
+    fn calibration_input(&mut self) -> Option<TaskId> {
+        let (queue, tasks) = (&self.queue, &self.tasks);
+        self.sizes.retain(|(_, task)| queue.is_new(tasks, *task));
+        if self.sizes.is_empty() {
+            return None;
+        }
+        self.sizes.sort_unstable();
+        let measured = self.policy.calibration.inputs.saturating_sub(self.calibration.remaining());
+        let at = (spread_quantile(measured) * (self.sizes.len() - 1) as f64).round() as usize;
+        Some(self.sizes.remove(at.min(self.sizes.len() - 1)).1)
+    }
+
+    fn plan_attempt(&mut self, task: TaskId, calibrating: bool, now: Timestamp) {
+        let path = self.tasks.path(task);
+        debug_assert_eq!(self.tasks.state(task), TaskState::Pending);
+        let number = match self.tasks.detail(task) {
+            Some(detail) => detail.attempts + 1,
+            None => {
+                self.record(Fact::TaskNamed { task, path: path.clone() });
+                1
+            }
+        };
+        let attempt = AttemptId(self.next_attempt);
+        self.next_attempt += 1;
+        let slot = self.slots.take();
+        self.holding += 1;
+        if calibrating {
+            self.calibration.begin(attempt, now);
+        }
+        self.record(Fact::AttemptPlanned { attempt, task, number, slot, calibrating, at: now });
+        self.live.insert(attempt, Attempt::new(task, slot, calibrating, now));
+        self.commands.push(Command::Launch { attempt, task, number, slot, path });
+    }
+
+    /// The machine refused to start a process: wait, twice as long each time.
+    pub(super) fn back_off_spawning(&mut self, now: Timestamp) {
+        let delay =
+            self.spawn_backoff.map_or(FIRST_SPAWN_DELAY, |old| (old.delay * 2).min(LONGEST_SPAWN_DELAY));
+        self.spawn_backoff = Some(SpawnBackoff { until: now + delay, delay });
+    }
+}

@@ -1,0 +1,123 @@
+//! A live attempt: an explicit state machine from launch to the end of publication.
+
+use std::time::Duration;
+
+use super::TerminationReason;
+use crate::metrics::Usage;
+use crate::view::{RunningAttempt, Snapshot};
+use crate::{AttemptId, SlotId, TaskId, Timestamp};
+
+/// Where a live attempt stands.
+#[derive(Clone, Debug)]
+pub(super) enum Phase {
+    /// Admitted; its process does not run yet.
+    Launching,
+    /// Its process runs.
+    Running,
+    /// Its process ended well; its output is being inspected.
+    Validating,
+    /// Its output is being moved into place.
+    Publishing,
+}
+
+/// Why a running attempt is being stopped.
+#[derive(Clone, Debug)]
+pub(super) enum StopCause {
+    /// Without fault.
+    Terminate(TerminationReason),
+    /// It ran too long.
+    Timeout(Duration),
+}
+
+/// A stop under way.
+#[derive(Clone, Debug)]
+pub(super) struct Stop {
+    pub(super) cause: StopCause,
+    /// When SIGKILL follows; `None` once it was sent.
+    pub(super) kill_at: Option<Timestamp>,
+}
+
+/// A live attempt.
+#[derive(Clone, Debug)]
+pub(super) struct Attempt {
+    pub(super) task: TaskId,
+    /// Held from admission until the process has ended.
+    pub(super) slot: Option<SlotId>,
+    pub(super) calibrating: bool,
+    pub(super) phase: Phase,
+    /// When it was admitted, then when its process started.
+    pub(super) since: Timestamp,
+    pub(super) stop: Option<Stop>,
+    pub(super) warned_slow: bool,
+    pub(super) usage: Usage,
+    /// The timer that is set for it.
+    pub(super) timer: Option<Timestamp>,
+}
+
+impl Attempt {
+    pub(super) fn new(task: TaskId, slot: SlotId, calibrating: bool, now: Timestamp) -> Self {
+        Self {
+            task,
+            slot: Some(slot),
+            calibrating,
+            phase: Phase::Launching,
+            since: now,
+            stop: None,
+            warned_slow: false,
+            usage: Usage::default(),
+            timer: None,
+        }
+    }
+
+    /// Whether its process may exist.
+    pub(super) fn holds_process(&self) -> bool {
+        matches!(self.phase, Phase::Launching | Phase::Running)
+    }
+}
+
+/// Gives out the lowest free slot.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Slots {
+    free: std::collections::BTreeSet<SlotId>,
+    highest: u32,
+}
+
+impl Slots {
+    pub(super) fn take(&mut self) -> SlotId {
+        self.free.pop_first().unwrap_or_else(|| {
+            self.highest += 1;
+            SlotId(self.highest)
+        })
+    }
+
+    pub(super) fn give_back(&mut self, slot: SlotId) {
+        self.free.insert(slot);
+    }
+}
+
+/// Live attempts by id; ids grow with admission, so the order is that of age.
+pub(super) type Live = std::collections::BTreeMap<AttemptId, Attempt>;
+
+impl super::Scheduler {
+    /// The oldest attempts that hold a slot (at most [`Snapshot::SHOWN`]), and the seconds that all of them have run.
+    pub(crate) fn running_attempts(&self, now: Timestamp) -> (Vec<RunningAttempt>, f64) {
+        let mut shown = Vec::new();
+        let mut seconds = 0.0;
+        for (id, attempt) in &self.live {
+            let Some(slot) = attempt.slot else { continue };
+            let running_for = now.since(attempt.since);
+            seconds += running_for.as_secs_f64();
+            if shown.len() < Snapshot::SHOWN {
+                shown.push(RunningAttempt {
+                    attempt: *id,
+                    slot,
+                    path: self.tasks.path(attempt.task),
+                    running_for,
+                    calibrating: attempt.calibrating,
+                    stopping: attempt.stop.is_some(),
+                });
+            }
+        }
+        (shown, seconds)
+    }
+}

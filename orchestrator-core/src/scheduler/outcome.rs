@@ -1,0 +1,206 @@
+//! How an attempt goes on and ends: exit, validation, publication, failure, retry.
+
+use super::attempt::{Phase, StopCause};
+use super::retry::Verdict;
+use super::{
+    Command, ExitStatus, Fact, FailureReason, Fingerprint, OutputFault, OutputRecord, ProcessIdentity,
+    Scheduler, SpawnFault, TerminationReason,
+};
+use crate::metrics::Usage;
+use crate::{AttemptId, Timestamp};
+
+impl Scheduler {
+    pub(super) fn attempt_started(
+        &mut self,
+        id: AttemptId,
+        identity: ProcessIdentity,
+        fingerprint: Fingerprint,
+        now: Timestamp,
+    ) {
+        let Some(attempt) = self.live.get_mut(&id).filter(|a| matches!(a.phase, Phase::Launching)) else {
+            return;
+        };
+        attempt.phase = Phase::Running;
+        attempt.since = now;
+        let task = attempt.task;
+        self.calibration.started(id, now);
+        self.spawn_backoff = None;
+        self.record(Fact::AttemptStarted { attempt: id, task, identity, fingerprint, at: now });
+        self.set_timer(id);
+    }
+
+    pub(super) fn launch_failed(&mut self, id: AttemptId, reason: FailureReason, now: Timestamp) {
+        if !self.live.get(&id).is_some_and(|attempt| matches!(attempt.phase, Phase::Launching)) {
+            return;
+        }
+        self.release_slot(id);
+        self.calibration.dropped(id);
+        match reason {
+            FailureReason::Spawn(fault @ SpawnFault::Config { .. }) => {
+                let detail = fault.to_string();
+                self.abandon(fault);
+                self.terminate(id, TerminationReason::NotStarted { detail }, now);
+            }
+            FailureReason::Spawn(SpawnFault::Machine { detail }) => {
+                self.back_off_spawning(now);
+                self.terminate(id, TerminationReason::NotStarted { detail }, now);
+            }
+            reason => self.fail(id, reason, now),
+        }
+    }
+
+    pub(super) fn attempt_exited(
+        &mut self,
+        id: AttemptId,
+        status: ExitStatus,
+        usage: Usage,
+        oom: bool,
+        leaked: bool,
+        now: Timestamp,
+    ) {
+        let Some(attempt) = self.live.get_mut(&id).filter(|attempt| attempt.holds_process()) else { return };
+        attempt.usage = usage;
+        let (task, stop) = (attempt.task, attempt.stop.take());
+        self.release_slot(id);
+        self.record(Fact::AttemptExited { attempt: id, task, status, usage, at: now });
+        let succeeded =
+            stop.is_none() && status == ExitStatus::Code(0) && !(leaked && self.policy.leak_fails);
+        match &stop {
+            Some(stop) if matches!(stop.cause, StopCause::Terminate(_)) => self.calibration.dropped(id),
+            _ => {
+                if self.calibration.exited(id, &usage, succeeded) {
+                    self.note_baseline();
+                }
+            }
+        }
+        match (stop.map(|stop| stop.cause), status) {
+            (Some(StopCause::Terminate(reason)), _) => self.terminate(id, reason, now),
+            (Some(StopCause::Timeout(limit)), _) => self.fail(id, FailureReason::Timeout { limit }, now),
+            (None, _) if oom => self.fail(id, FailureReason::OutOfMemory, now),
+            (None, ExitStatus::Signal(signal)) => self.fail(id, FailureReason::Signal(signal), now),
+            (None, ExitStatus::Code(0)) if leaked && self.policy.leak_fails => {
+                self.fail(id, FailureReason::Leak, now);
+            }
+            (None, ExitStatus::Code(0)) => self.exited_well(id, now),
+            (None, ExitStatus::Code(code)) => self.fail(id, FailureReason::ExitCode(code), now),
+        }
+    }
+
+    fn exited_well(&mut self, id: AttemptId, now: Timestamp) {
+        if !self.policy.has_output {
+            return self.complete(id, now);
+        }
+        let Some(attempt) = self.live.get_mut(&id) else { return };
+        attempt.phase = Phase::Validating;
+        self.unpublished += 1;
+        let path = self.tasks.path(attempt.task);
+        self.commands.push(Command::Validate { attempt: id, path });
+    }
+
+    pub(super) fn output_validated(
+        &mut self,
+        id: AttemptId,
+        verdict: Result<Vec<OutputRecord>, OutputFault>,
+        now: Timestamp,
+    ) {
+        let Some(attempt) = self.live.get_mut(&id).filter(|a| matches!(a.phase, Phase::Validating)) else {
+            return;
+        };
+        let task = attempt.task;
+        match verdict {
+            Err(fault) => {
+                self.unpublished -= 1;
+                self.fail(id, FailureReason::InvalidOutput(fault), now);
+            }
+            Ok(outputs) if outputs.is_empty() => {
+                self.unpublished -= 1;
+                self.complete(id, now);
+            }
+            Ok(outputs) => {
+                attempt.phase = Phase::Publishing;
+                self.record(Fact::OutputAccepted { attempt: id, task, outputs: outputs.clone() });
+                self.commands.push(Command::Publish { attempt: id, outputs });
+            }
+        }
+    }
+
+    pub(super) fn output_published(&mut self, id: AttemptId, now: Timestamp) {
+        if self.is_publishing(id) {
+            self.unpublished -= 1;
+            self.complete(id, now);
+        }
+    }
+
+    pub(super) fn publish_failed(&mut self, id: AttemptId, reason: FailureReason, now: Timestamp) {
+        if self.is_publishing(id) {
+            self.unpublished -= 1;
+            self.fail(id, reason, now);
+        }
+    }
+
+    fn is_publishing(&self, id: AttemptId) -> bool {
+        self.live.get(&id).is_some_and(|attempt| matches!(attempt.phase, Phase::Publishing))
+    }
+
+    fn complete(&mut self, id: AttemptId, now: Timestamp) {
+        let Some(attempt) = self.live.remove(&id) else { return };
+        if self.tasks.detail(attempt.task).is_some_and(|detail| detail.failures > 0) {
+            self.flaky += 1;
+        }
+        self.run_times.add(attempt.usage.wall);
+        self.completed_here += 1;
+        self.record(Fact::TaskCompleted { task: attempt.task, attempt: id, at: now });
+        self.commands.push(Command::Discard { attempt: id });
+        self.check_halt(now);
+    }
+
+    /// The attempt ends without fault; its task waits again and comes next.
+    pub(super) fn terminate(&mut self, id: AttemptId, reason: TerminationReason, now: Timestamp) {
+        let Some(attempt) = self.live.remove(&id) else { return };
+        self.drop_timer(&attempt, id);
+        self.terminated_here += 1;
+        self.record(Fact::AttemptTerminated { attempt: id, task: attempt.task, reason, at: now });
+        self.queue.put_back(attempt.task);
+        self.commands.push(Command::Discard { attempt: id });
+    }
+
+    /// The attempt failed by its own fault; the retry policy decides about its task.
+    fn fail(&mut self, id: AttemptId, reason: FailureReason, now: Timestamp) {
+        let Some(attempt) = self.live.remove(&id) else { return };
+        self.drop_timer(&attempt, id);
+        let task = attempt.task;
+        let failures = self.tasks.detail(task).map_or(0, |detail| detail.failures) + 1;
+        match self.policy.retry.judge(&reason, failures, id) {
+            Verdict::Again(delay) => {
+                let retry_at = now + delay;
+                self.retried_here += 1;
+                self.record(Fact::AttemptFailed { attempt: id, task, reason, retry_at });
+                self.queue.delay(task, retry_at);
+            }
+            Verdict::GiveUp => {
+                self.failed_here += 1;
+                self.record(Fact::TaskFailed { task, attempt: id, reason, at: now });
+            }
+        }
+        self.commands.push(Command::Discard { attempt: id });
+        self.check_halt(now);
+    }
+
+    fn drop_timer(&mut self, attempt: &super::attempt::Attempt, id: AttemptId) {
+        if let Some(at) = attempt.timer {
+            self.timers.remove(&(at, id));
+        }
+    }
+
+    /// The attempt's process is gone (or never came): its slot is free.
+    fn release_slot(&mut self, id: AttemptId) {
+        let Some(attempt) = self.live.get_mut(&id) else { return };
+        if let Some(at) = attempt.timer.take() {
+            self.timers.remove(&(at, id));
+        }
+        if let Some(slot) = attempt.slot.take() {
+            self.slots.give_back(slot);
+            self.holding -= 1;
+        }
+    }
+}

@@ -1,0 +1,382 @@
+//! The step.
+
+use super::admission::SpawnBackoff;
+use super::attempt::{Attempt, Live, Phase, Slots};
+use super::queue::Queue;
+use super::stopping::Mode;
+use super::tasks::Tasks;
+use super::timers::Timers;
+use super::{
+    CapacityAnswer, Command, Counts, Discovered, Event, Fact, FailureReason, Fingerprint, Policy, ResumeKey,
+    RunFault, ScanReport, StoredTask, TaskState, TerminationReason,
+};
+use crate::capacity::{Baseline, Calibration, CapacityLaw};
+use crate::metrics::{ProcessSample, SystemSample};
+use crate::predict::RunTimes;
+use crate::{AttemptId, SlotId, TaskId, Timestamp};
+
+/// What a step decided: facts first to be recorded as one, then commands to be performed.
+#[derive(Clone, Debug, Default)]
+pub struct Step {
+    /// What became true.
+    pub facts: Vec<Fact>,
+    /// What is to be done once the facts are recorded.
+    pub commands: Vec<Command>,
+}
+
+/// What a state directory knows at the start of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Restored {
+    /// Its tasks, in order of id.
+    pub tasks: Vec<StoredTask>,
+    /// Tasks that are new work because the command changed since they became final.
+    pub stale: Vec<TaskId>,
+    /// Try again what had failed for good.
+    pub retry_failed: bool,
+    /// The first attempt id never given out.
+    pub next_attempt: u64,
+    /// The baseline stored for this binary and flags.
+    pub baseline: Option<Baseline>,
+}
+
+/// The scheduler: all state of a run, changed by [`Scheduler::step`] alone.
+#[derive(Clone)]
+pub struct Scheduler {
+    pub(super) policy: Policy,
+    pub(super) tasks: Tasks,
+    pub(super) queue: Queue,
+    pub(super) live: Live,
+    pub(super) slots: Slots,
+    /// Attempts that hold a slot.
+    pub(crate) holding: u32,
+    /// Attempts between exit and the end of publication.
+    pub(super) unpublished: usize,
+    pub(super) timers: Timers,
+    pub(super) law: CapacityLaw,
+    pub(super) calibration: Calibration,
+    /// Sizes of early inputs, for the choice of calibration inputs.
+    pub(super) sizes: Vec<(u64, TaskId)>,
+    pub(crate) run_times: RunTimes,
+    pub(super) spawn_backoff: Option<SpawnBackoff>,
+    pub(super) mode: Mode,
+    pub(super) next_attempt: u64,
+    pub(crate) completed_here: u64,
+    pub(crate) failed_here: u64,
+    pub(crate) retried_here: u64,
+    pub(crate) terminated_here: u64,
+    pub(crate) flaky: u64,
+    pub(crate) system: SystemSample,
+    pub(crate) own_cpu_cores: f64,
+    pub(crate) own_rss: u64,
+    pub(crate) started_at: Timestamp,
+    stale: Vec<TaskId>,
+    retry_failed: bool,
+    scan: Option<ScanReport>,
+    finished: bool,
+    wake_at: Option<Timestamp>,
+    facts: Vec<Fact>,
+    pub(super) commands: Vec<Command>,
+}
+
+impl Scheduler {
+    /// A scheduler over what the state knows. Nothing happens before [`Event::RunStarted`].
+    #[must_use]
+    pub fn new(policy: Policy, restored: Restored) -> Self {
+        let mut tasks = Tasks::default();
+        for task in restored.tasks {
+            tasks.restore(task);
+        }
+        Self {
+            queue: Queue::starting_at(tasks.restored_len()),
+            law: CapacityLaw::new(policy.limits, policy.capacity_plugins),
+            calibration: Calibration::new(policy.calibration, restored.baseline),
+            tasks,
+            policy,
+            live: Live::default(),
+            slots: Slots::default(),
+            holding: 0,
+            unpublished: 0,
+            timers: Timers::default(),
+            sizes: Vec::new(),
+            run_times: RunTimes::default(),
+            spawn_backoff: None,
+            mode: Mode::Working,
+            next_attempt: restored.next_attempt.max(1),
+            completed_here: 0,
+            failed_here: 0,
+            retried_here: 0,
+            terminated_here: 0,
+            flaky: 0,
+            system: SystemSample::default(),
+            own_cpu_cores: 0.0,
+            own_rss: 0,
+            started_at: Timestamp::default(),
+            stale: restored.stale,
+            retry_failed: restored.retry_failed,
+            scan: None,
+            finished: false,
+            wake_at: None,
+            facts: Vec::new(),
+            commands: Vec::new(),
+        }
+    }
+
+    /// Takes one event, at `now` (never earlier than the previous step's), and decides.
+    pub fn step(&mut self, now: Timestamp, event: Event) -> Step {
+        self.hear(now, event);
+        self.fire_timers(now);
+        self.check_drain(now);
+        self.admit(now);
+        self.set_wake();
+        self.check_finished();
+        Step { facts: std::mem::take(&mut self.facts), commands: std::mem::take(&mut self.commands) }
+    }
+
+    fn hear(&mut self, now: Timestamp, event: Event) {
+        match event {
+            Event::RunStarted => self.run_started(now),
+            Event::InputsDiscovered(found) => found.into_iter().for_each(|one| self.discovered(one, now)),
+            Event::ScanFinished(report) => self.scan_finished(report, now),
+            Event::AttemptStarted { attempt, identity, fingerprint } => {
+                self.attempt_started(attempt, identity, fingerprint, now);
+            }
+            Event::LaunchFailed { attempt, reason } => self.launch_failed(attempt, reason, now),
+            Event::AttemptExited { attempt, status, usage, oom, leaked } => {
+                self.attempt_exited(attempt, status, usage, oom, leaked, now);
+            }
+            Event::OutputValidated { attempt, verdict } => self.output_validated(attempt, verdict, now),
+            Event::OutputPublished { attempt } => self.output_published(attempt, now),
+            Event::PublishFailed { attempt, reason } => self.publish_failed(attempt, reason, now),
+            Event::Sampled { system, processes, own_cpu_cores } => {
+                self.sampled(system, &processes, own_cpu_cores, now);
+            }
+            Event::CapacityAnswered(answers) => self.capacity_answered(answers, now),
+            Event::Ticked => {}
+            Event::StopRequested(level) => self.stop_requested(level, now),
+            Event::PolicyChanged(policy) => self.policy_changed(*policy),
+        }
+    }
+
+    /// Settles what earlier runs left open: accepted outputs are published (again), lost attempts give their tasks
+    /// back, tasks of a changed command are new work.
+    fn run_started(&mut self, now: Timestamp) {
+        self.started_at = now;
+        let open: Vec<_> = self
+            .tasks
+            .open()
+            .filter_map(|(task, detail)| detail.open.clone().map(|open| (task, open)))
+            .collect();
+        for (task, open) in open {
+            let id = open.attempt;
+            self.next_attempt = self.next_attempt.max(id.0 + 1);
+            let mut attempt = Attempt::new(task, SlotId(0), false, now);
+            attempt.slot = None;
+            match open.accepted {
+                Some(outputs) => {
+                    attempt.phase = Phase::Publishing;
+                    self.live.insert(id, attempt);
+                    self.unpublished += 1;
+                    self.commands.push(Command::Publish { attempt: id, outputs });
+                }
+                None => {
+                    self.record(Fact::AttemptTerminated {
+                        attempt: id,
+                        task,
+                        reason: TerminationReason::Lost,
+                        at: now,
+                    });
+                    self.commands.push(Command::Discard { attempt: id });
+                }
+            }
+        }
+        let mut reset = std::mem::take(&mut self.stale);
+        if self.retry_failed {
+            reset.extend(self.tasks.failed());
+        }
+        reset.sort_unstable();
+        reset.dedup();
+        for task in reset {
+            let is_final = matches!(self.tasks.state(task), TaskState::Completed | TaskState::Failed);
+            if is_final {
+                self.record(Fact::TaskReset { task, at: now });
+            }
+        }
+    }
+
+    fn discovered(&mut self, found: Discovered, now: Timestamp) {
+        let Some((task, new)) = self.tasks.insert(found.path.as_bytes()) else { return };
+        if !self.tasks.see(task) {
+            return;
+        }
+        if new {
+            if let Some(print) = found.fingerprint.filter(|_| self.calibration.is_open()) {
+                self.sizes.push((print.size, task));
+            }
+            return self.queue.discovered(task);
+        }
+        match self.tasks.state(task) {
+            TaskState::Pending | TaskState::Terminated => {
+                match self.tasks.detail(task).and_then(|detail| detail.retry_at).filter(|at| *at > now) {
+                    Some(at) => self.queue.delay(task, at),
+                    None => self.queue.discovered(task),
+                }
+            }
+            TaskState::Completed | TaskState::Failed => {
+                if found.fingerprint.is_some_and(|print| self.changed(task, print)) {
+                    self.record(Fact::TaskReset { task, at: now });
+                    self.queue.discovered(task);
+                }
+            }
+            TaskState::Calibrating | TaskState::Running => {}
+        }
+    }
+
+    /// Whether the input of a final task is another one than it was.
+    fn changed(&self, task: TaskId, print: Fingerprint) -> bool {
+        self.tasks.final_print(task).is_some_and(|old| match self.policy.resume_key {
+            ResumeKey::Metadata => old != print,
+            ResumeKey::Lenient => old.size != print.size,
+        })
+    }
+
+    /// The scan is over: incomplete tasks of earlier runs whose input it did not find are at their end.
+    fn scan_finished(&mut self, report: ScanReport, now: Timestamp) {
+        for task in self.tasks.unseen_pending() {
+            let last = self.tasks.detail(task).map_or(0, |detail| detail.attempts);
+            if last > 0 {
+                self.failed_here += 1;
+                let (attempt, reason) = (AttemptId(0), FailureReason::InputVanished);
+                self.record(Fact::TaskFailed { task, attempt, reason, at: now });
+            }
+        }
+        self.scan = Some(report);
+    }
+
+    fn sampled(
+        &mut self,
+        system: SystemSample,
+        processes: &[ProcessSample],
+        own_cpu_cores: f64,
+        now: Timestamp,
+    ) {
+        self.system = system;
+        self.own_cpu_cores = own_cpu_cores;
+        self.own_rss = processes.iter().map(|sample| sample.rss.0).sum();
+        for sample in processes {
+            if let Some(id) = self.calibration.sampled(now, sample) {
+                if let Some(attempt) = self.live.get_mut(&id) {
+                    attempt.calibrating = false;
+                    let task = attempt.task;
+                    self.record(Fact::AttemptCalibrated { attempt: id, task });
+                }
+                self.note_baseline();
+            }
+        }
+        self.refresh_relative_limits();
+    }
+
+    /// The last calibration input has been measured: the baseline is a fact.
+    pub(super) fn note_baseline(&mut self) {
+        let baseline = self.calibration.baseline();
+        if !self.calibration.is_open() && baseline.samples > 0 {
+            self.record(Fact::Calibrated { baseline });
+        }
+    }
+
+    fn capacity_answered(&mut self, answers: Vec<CapacityAnswer>, now: Timestamp) {
+        self.law.answered(answers, self.holding);
+        self.stop_surplus(now);
+    }
+
+    fn policy_changed(&mut self, policy: Policy) {
+        self.law.set_limits(policy.limits);
+        // What decides how outputs are treated must not change under running attempts.
+        self.policy =
+            Policy { has_output: self.policy.has_output, calibration: self.policy.calibration, ..policy };
+        self.reset_all_timers();
+    }
+
+    /// Records a fact: applying it is the only way in which a task's durable state changes.
+    pub(super) fn record(&mut self, fact: Fact) {
+        self.tasks.apply(&fact);
+        self.facts.push(fact);
+    }
+
+    fn set_wake(&mut self) {
+        let wanted = self.next_wake();
+        if let Some(at) = wanted.filter(|_| wanted != self.wake_at) {
+            self.commands.push(Command::WakeAt(at));
+        }
+        self.wake_at = wanted;
+    }
+
+    fn check_finished(&mut self) {
+        let nothing_waits = self.scan.is_some() && self.queue.next_due().is_none();
+        let over = self.live.is_empty() && (!self.mode.admits() || nothing_waits && self.holding == 0);
+        // With free capacity and nothing live, whatever waited would have been admitted in this very step.
+        if over
+            && !self.finished
+            && self.spawn_backoff.is_none_or(|_| !self.mode.admits() || !self.has_waiting())
+        {
+            self.finished = true;
+            self.commands.push(Command::Finish);
+        }
+    }
+
+    fn has_waiting(&self) -> bool {
+        self.tasks.counts().pending > 0
+    }
+
+    /// Attempts that hold a slot.
+    #[must_use]
+    pub fn holding(&self) -> u32 {
+        self.holding
+    }
+
+    /// Tasks by state.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.tasks.counts()
+    }
+
+    /// Why the run ends early, if it does.
+    #[must_use]
+    pub fn fault(&self) -> Option<&RunFault> {
+        self.mode.fault()
+    }
+
+    /// How the scan went, once it is over.
+    #[must_use]
+    pub fn scan_report(&self) -> Option<&ScanReport> {
+        self.scan.as_ref()
+    }
+
+    /// What is known of one instance's needs.
+    #[must_use]
+    pub fn baseline(&self) -> Baseline {
+        self.calibration.baseline()
+    }
+
+    /// The tasks as a store that has recorded every fact would return them (for replay checks).
+    pub fn recorded(&self) -> impl Iterator<Item = StoredTask> + '_ {
+        self.tasks.recorded()
+    }
+
+    /// A task's path, by id.
+    #[must_use]
+    pub fn path(&self, task: TaskId) -> super::InputPath {
+        self.tasks.path(task)
+    }
+
+    /// The id of a path, if it is known.
+    #[must_use]
+    pub fn find(&self, path: &[u8]) -> Option<TaskId> {
+        self.tasks.find(path)
+    }
+
+    /// Bytes of heap that the table of tasks occupies.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        self.tasks.heap_bytes()
+    }
+}

@@ -1,0 +1,108 @@
+//! Deadlines of live attempts: at most one set timer each, so that a step costs O(log n) however many run.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::attempt::{Attempt, Phase};
+use super::attempt::{Stop, StopCause};
+use super::{Command, Policy, Scheduler, StopHow, TimeLimit};
+use crate::predict::RunTimes;
+use crate::{AttemptId, Timestamp};
+
+/// Set timers by moment.
+pub(super) type Timers = BTreeSet<(Timestamp, AttemptId)>;
+
+/// A limit as a duration; `None` while it depends on a median that is not known yet.
+pub(super) fn resolve(limit: Option<TimeLimit>, run_times: &RunTimes) -> Option<Duration> {
+    match limit? {
+        TimeLimit::Absolute(duration) => Some(duration),
+        TimeLimit::OfMedian(factor) => {
+            run_times.median().map(|median| median.mul_f64(factor.clamp(0.0, 1e6)))
+        }
+    }
+}
+
+/// When the attempt needs a look.
+fn next_look(attempt: &Attempt, policy: &Policy, run_times: &RunTimes) -> Option<Timestamp> {
+    if let Some(stop) = &attempt.stop {
+        return stop.kill_at;
+    }
+    if !matches!(attempt.phase, Phase::Running) {
+        return None;
+    }
+    let timeout = resolve(policy.timeout, run_times);
+    let slow = if attempt.warned_slow { None } else { resolve(policy.slow_after, run_times) };
+    [timeout, slow].into_iter().flatten().min().map(|limit| attempt.since + limit)
+}
+
+impl Scheduler {
+    /// Sets the attempt's timer anew after something about it has changed.
+    pub(super) fn set_timer(&mut self, id: AttemptId) {
+        let Some(attempt) = self.live.get_mut(&id) else { return };
+        let wanted = next_look(attempt, &self.policy, &self.run_times);
+        if attempt.timer == wanted {
+            return;
+        }
+        if let Some(old) = attempt.timer.take() {
+            self.timers.remove(&(old, id));
+        }
+        if let Some(at) = wanted {
+            attempt.timer = Some(at);
+            self.timers.insert((at, id));
+        }
+    }
+
+    /// Limits that are multiples of the median move with it: looked at once a sample.
+    pub(super) fn refresh_relative_limits(&mut self) {
+        let relative = |limit| matches!(limit, Some(TimeLimit::OfMedian(_)));
+        if relative(self.policy.timeout) || relative(self.policy.slow_after) {
+            self.reset_all_timers();
+        }
+    }
+
+    /// Sets every timer anew (the policy has changed).
+    pub(super) fn reset_all_timers(&mut self) {
+        let ids: Vec<_> = self.live.keys().copied().collect();
+        for id in ids {
+            self.set_timer(id);
+        }
+    }
+
+    /// Handles all timers that are due.
+    pub(super) fn fire_timers(&mut self, now: Timestamp) {
+        while let Some((at, id)) = self.timers.first().copied() {
+            if at > now {
+                return;
+            }
+            self.timers.pop_first();
+            let Some(attempt) = self.live.get_mut(&id) else { continue };
+            attempt.timer = None;
+            if let Some(Stop { kill_at: kill_at @ Some(_), .. }) = &mut attempt.stop {
+                *kill_at = None;
+                self.commands.push(Command::Stop { attempt: id, how: StopHow::Kill });
+                continue;
+            }
+            let running_for = now.since(attempt.since);
+            if let Some(limit) =
+                resolve(self.policy.timeout, &self.run_times).filter(|limit| running_for >= *limit)
+            {
+                self.stop_attempt(id, StopCause::Timeout(limit), now);
+            } else if resolve(self.policy.slow_after, &self.run_times)
+                .is_some_and(|limit| running_for >= limit)
+            {
+                attempt.warned_slow = true;
+                self.commands.push(Command::WarnSlow { attempt: id, running_for });
+            }
+            self.set_timer(id);
+        }
+    }
+
+    /// The next moment at which something is to be looked at.
+    pub(super) fn next_wake(&self) -> Option<Timestamp> {
+        let timer = self.timers.first().map(|(at, _)| *at);
+        let admits = self.mode.admits();
+        let due = self.queue.next_due().filter(|_| admits);
+        let spawn = self.spawn_backoff.map(|backoff| backoff.until).filter(|_| admits);
+        [timer, due, spawn, self.mode.drain_deadline()].into_iter().flatten().min()
+    }
+}

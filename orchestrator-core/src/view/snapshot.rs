@@ -1,0 +1,115 @@
+//! The state of a run at one moment.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Eta, EtaInputs, estimate};
+use crate::capacity::{Baseline, CapacityDecision};
+use crate::metrics::SystemSample;
+use crate::scheduler::{Counts, InputPath, Scheduler};
+use crate::{AttemptId, SlotId, Timestamp};
+
+/// One attempt that holds a slot.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunningAttempt {
+    /// Its id.
+    pub attempt: AttemptId,
+    /// The slot it holds.
+    pub slot: SlotId,
+    /// Input, relative to the input directory.
+    pub path: InputPath,
+    /// How long it has run.
+    pub running_for: Duration,
+    /// Whether it measures.
+    pub calibrating: bool,
+    /// Whether it is being stopped.
+    pub stopping: bool,
+}
+
+/// The state of a run at one moment: what the progress view, `status` and the JSON stream show.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// When.
+    pub at: Timestamp,
+    /// Since the start of this run.
+    pub elapsed: Duration,
+    /// Tasks by state, earlier runs included.
+    pub counts: Counts,
+    /// Whether the scan is over, so that the counts are complete.
+    pub scan_finished: bool,
+    /// Tasks completed in this run.
+    pub completed: u64,
+    /// Tasks that failed for good in this run.
+    pub failed: u64,
+    /// Failures in this run that were or will be tried again.
+    pub retried: u64,
+    /// Attempts stopped without fault in this run.
+    pub terminated: u64,
+    /// Tasks that passed only after a failure.
+    pub flaky: u64,
+    /// Attempts that hold a slot now.
+    pub running: u32,
+    /// The longest-running attempts, at most [`Snapshot::SHOWN`].
+    pub attempts: Vec<RunningAttempt>,
+    /// Capacity and what limits it.
+    pub capacity: CapacityDecision,
+    /// The machine.
+    pub system: SystemSample,
+    /// Cores that our attempts keep busy.
+    pub own_cpu_cores: f64,
+    /// Resident memory of our attempts, bytes.
+    pub own_rss_bytes: u64,
+    /// One instance's needs.
+    pub baseline: Baseline,
+    /// Time that is left, once it can be said.
+    pub eta: Option<Eta>,
+    /// Whether the run is being ended early (drain, halt, stop).
+    pub stopping: bool,
+}
+
+impl Snapshot {
+    /// Attempts that a snapshot lists at most.
+    pub const SHOWN: usize = 16;
+}
+
+impl Scheduler {
+    /// The state of things at `now`. Costs O(running attempts).
+    #[must_use]
+    pub fn snapshot(&self, now: Timestamp) -> Snapshot {
+        let (attempts, running_seconds) = self.running_attempts(now);
+        let counts = self.counts();
+        let capacity = self.capacity();
+        let eta = estimate(EtaInputs {
+            elapsed: now.since(self.started_at),
+            finished: self.completed_here + self.failed_here,
+            waiting: counts.pending,
+            running: u64::from(self.holding),
+            running_seconds,
+            mean: self.run_times.mean(),
+            deviation: self.run_times.deviation(),
+            concurrency: capacity.target.min(self.holding.max(1)),
+        })
+        .filter(|_| self.scan_report().is_some());
+        Snapshot {
+            at: now,
+            elapsed: now.since(self.started_at),
+            counts,
+            scan_finished: self.scan_report().is_some(),
+            completed: self.completed_here,
+            failed: self.failed_here,
+            retried: self.retried_here,
+            terminated: self.terminated_here,
+            flaky: self.flaky,
+            running: self.holding,
+            attempts,
+            capacity,
+            system: self.system,
+            own_cpu_cores: self.own_cpu_cores,
+            own_rss_bytes: self.own_rss,
+            baseline: self.baseline(),
+            eta,
+            stopping: self.fault().is_some(),
+        }
+    }
+}
