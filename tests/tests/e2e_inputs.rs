@@ -1,0 +1,174 @@
+//! Inputs as the world makes them: odd names, missing files, nothing at all.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+
+use orchestrator_tests::artifacts;
+use orchestrator_tests::scene::{QUICK, Scene};
+
+const NOTHING_TO_DO: i32 = 4;
+const SOME_FAILED: i32 = 100;
+
+#[test]
+fn nothing_to_do() {
+    let scene = Scene::new();
+    scene.fixture_config(&[], QUICK);
+    let _said = scene.run_config().expect_code(NOTHING_TO_DO);
+    scene.inputs(&["a.dat"]);
+    edit_pattern(&scene, "*.txt");
+    let _said = scene.run_config().expect_code(NOTHING_TO_DO).expect_words(&["*.txt"]);
+}
+
+fn edit_pattern(scene: &Scene, pattern: &str) {
+    let path = scene.join("config.yaml");
+    let text = fs::read_to_string(&path).expect("the configuration");
+    fs::write(path, text.replace("output:", &format!("  file_pattern: '{pattern}'\noutput:")))
+        .expect("it again");
+}
+
+#[test]
+fn a_pattern_chooses() {
+    let scene = Scene::new();
+    scene.inputs(&["a.dat", "b.txt", "c.dat"]);
+    scene.fixture_config(&[], QUICK);
+    edit_pattern(&scene, "*.dat");
+    let _said = scene.run_config().expect_code(0);
+    assert_eq!(scene.outputs(), ["a.dat.out", "c.dat.out"]);
+}
+
+#[test]
+fn odd_names_arrive_unchanged() {
+    let names: Vec<OsString> = [
+        &b"plain.dat"[..],
+        b"two words.dat",
+        b"-leading-dash",
+        b"new\nline",
+        b"tab\tand\x07bell",
+        b"latin1-\xe9t\xe9.dat",
+        b"\xff\xfe\xfd",
+        b"quote'\"$(touch pwned)`;&|<>*?[x]{input_file}\\",
+        b"{output_file}",
+        b"%s%n",
+        b".hidden",
+    ]
+    .iter()
+    .map(|bytes| OsString::from_vec(bytes.to_vec()))
+    .collect();
+    let scene = Scene::new();
+    scene.inputs(&names);
+    fs::write(scene.join("in/empty.dat"), "").expect("an empty input");
+    let long = "n".repeat(255 - ".out".len());
+    scene.inputs(&[&long]);
+    scene.fixture_config(&[], QUICK);
+    let _said = scene.run_config().expect_code(0);
+    for name in names.iter().chain([&OsString::from("empty.dat"), &OsString::from(long)]) {
+        let mut output = name.clone();
+        output.push(".out");
+        let found =
+            fs::read(scene.join("out").join(&output)).unwrap_or_else(|error| panic!("{output:?}: {error}"));
+        assert_eq!(found, fs::read(scene.join("in").join(name)).expect("the input"), "{name:?}");
+    }
+    assert_eq!(scene.outputs().len(), names.len() + 2);
+    assert!(!scene.join("pwned").exists());
+}
+
+#[test]
+fn a_file_that_vanishes_before_its_turn_fails_alone() {
+    let scene = Scene::new();
+    scene.inputs(&["a.dat", "b.dat", "c.dat"]);
+    // The first to run removes the inputs of all others.
+    let script = "for f in \"$3\"/*; do [ \"$f\" = \"$1\" ] || rm -f \"$f\"; done; cp \"$1\" \"$2\"";
+    let folder = scene.join("in");
+    let flags = ["-c", script, "sh", "{input_file}", "{output_file}", &folder.to_string_lossy()];
+    let one_by_one = QUICK.replace("max: 4", "max: 1").replace("max_attempts: 1", "max_attempts: 3");
+    scene.config(Path::new("/bin/sh"), &flags, "", &one_by_one);
+    let _said = scene.run_config().expect_code(SOME_FAILED).expect_words(&["vanished"]);
+    assert_eq!(scene.outputs().len(), 1, "{:?}", scene.outputs());
+}
+
+#[test]
+fn links_and_folders_are_no_files_unless_asked_for() {
+    let scene = Scene::new();
+    scene.inputs(&["a.dat"]);
+    symlink("nowhere", scene.join("in/dangling")).expect("a link");
+    symlink("loop", scene.join("in/loop")).expect("a link to itself");
+    symlink(".", scene.join("in/self")).expect("a link to its folder");
+    fs::create_dir(scene.join("in/folder")).expect("a folder");
+    scene.fixture_config(&[], &format!("{QUICK}timeouts: {{attempt: 20s}}\n"));
+    let _said = scene.run_config().expect_code(0);
+    assert_eq!(scene.outputs(), ["a.dat.out"]);
+}
+
+#[test]
+fn recursion_follows_no_loop() {
+    let scene = Scene::new();
+    scene.inputs(&["a.dat"]);
+    fs::create_dir_all(scene.join("in/x/y")).expect("folders");
+    fs::write(scene.join("in/x/y/deep.dat"), "deep").expect("a deep input");
+    symlink("..", scene.join("in/x/up")).expect("a loop");
+    scene.fixture_config(&[], QUICK);
+    let path = scene.join("config.yaml");
+    let text = fs::read_to_string(&path).expect("the configuration");
+    let text = text.replace("output:", "  recursive: true\n  follow_symlinks: true\noutput:");
+    fs::write(&path, text).expect("the configuration");
+    let _said = scene.run_config().expect_code(0);
+    assert_eq!(scene.executions().len(), 2);
+    assert_eq!(fs::read(scene.join("out/x/y/deep.dat.out")).expect("its output"), b"deep");
+}
+
+/// Permissions do not bind root, so the host is started as nobody, from copies that nobody can reach.
+fn run_as_nobody(scene: &Scene) -> orchestrator_tests::host::Outcome {
+    let everyone = |path: &Path, mode: u32| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("permissions of our own file");
+    };
+    everyone(scene.path(), 0o777);
+    let host = scene.join("orchestrator");
+    fs::copy(artifacts::orchestrator(), &host).expect("a copy of the host");
+    artifacts::copy_plugins(&artifacts::PLUGINS, &scene.join("plugins"));
+    let mut command = scene.command(&["run", "config.yaml"]);
+    if rustix::process::geteuid().is_root() {
+        let arguments = command.get_args().map(ToOwned::to_owned).collect::<Vec<_>>();
+        let mut other = std::process::Command::new("setpriv");
+        other.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&host).args(arguments);
+        other.current_dir(scene.path()).env("NO_COLOR", "1");
+        command = other;
+    }
+    scene.start_command(command).wait()
+}
+
+#[test]
+fn an_unreadable_input_fails_alone() {
+    let scene = Scene::new();
+    scene.inputs(&["a.dat", "b.dat", "secret.dat"]);
+    let secret = scene.join("in/secret.dat");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o000)).expect("permissions");
+    scene.config(Path::new("/bin/cp"), &["--", "{input_file}", "{output_file}"], "", QUICK);
+    let _said =
+        run_as_nobody(&scene).expect_code(SOME_FAILED).expect_words(&["secret.dat", "permission denied"]);
+    assert_eq!(scene.outputs(), ["a.dat.out", "b.dat.out"]);
+}
+
+#[test]
+fn an_output_directory_that_cannot_be_written_is_found_at_once() {
+    let scene = Scene::new();
+    scene.inputs(&["a.dat"]);
+    fs::create_dir(scene.join("out")).expect("an output folder");
+    fs::set_permissions(scene.join("out"), fs::Permissions::from_mode(0o555)).expect("permissions");
+    scene.config(Path::new("/bin/cp"), &["--", "{input_file}", "{output_file}"], "", QUICK);
+    let said = run_as_nobody(&scene).expect_words(&["out", "permission denied"]);
+    assert!([74, 78].contains(&said.code()), "exit code {}:\n{}", said.code(), said.text());
+}
+
+#[test]
+fn an_output_directory_below_a_file_is_found_at_once() {
+    let scene = Scene::new();
+    scene.inputs(&["a.dat"]);
+    fs::write(scene.join("out"), "in the way").expect("a file");
+    scene.fixture_config(&[], QUICK);
+    let said = scene.run_config().expect_words(&["out"]);
+    assert!([74, 78].contains(&said.code()), "exit code {}:\n{}", said.code(), said.text());
+    assert!(scene.executions().is_empty());
+}
