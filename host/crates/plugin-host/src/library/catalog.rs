@@ -1,0 +1,224 @@
+//! The libraries of a list of directories, and which of them exports a class.
+
+use super::file::PluginFile;
+use super::problem::FileProblem;
+use orchestrator_core::config::nearest::nearest;
+use orchestrator_plugin_api::PluginKind;
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::io;
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// What a scan of the plugin directories found.
+///
+/// Directories are taken in order, the files of one by name. Of several usable libraries that export the same class the
+/// first one serves it.
+#[derive(Debug, Default)]
+pub struct Catalog {
+    directories: Vec<PathBuf>,
+    files: Vec<PluginFile>,
+    unusable: Vec<(PluginFile, FileProblem)>,
+    problems: Vec<CatalogProblem>,
+}
+
+/// Something that a scan met and went on after.
+#[derive(Debug, Error)]
+pub enum CatalogProblem {
+    /// A directory cannot be read.
+    #[error("the plugin directory {} cannot be read ({source}); create it or leave it out", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file that is no plugin.
+    #[error(transparent)]
+    File(#[from] FileProblem),
+    /// Two libraries export the same class.
+    #[error(
+        "{} exports class `{class}` as {} does, which comes first and is used; remove one of the two",
+        unused.display(), used.display()
+    )]
+    Duplicate {
+        /// The class.
+        class: String,
+        /// The file that serves it.
+        used: PathBuf,
+        /// The file that does not.
+        unused: PathBuf,
+    },
+}
+
+/// A class that no usable library exports.
+#[derive(Debug, Error)]
+pub enum ResolveError {
+    /// No library at all knows the class.
+    #[error("no plugin library exports the {kind} class `{class}`{}", advice(.nearest.as_deref(), .known, .directories))]
+    Unknown {
+        /// The class.
+        class: String,
+        /// The kind that was asked for.
+        kind: PluginKind,
+        /// The exported class of that kind that is spelt most like it.
+        nearest: Option<String>,
+        /// All exported classes of that kind.
+        known: Vec<String>,
+        /// The directories that were searched.
+        directories: Vec<PathBuf>,
+    },
+    /// The class exists, under the other list of the configuration.
+    #[error("class `{class}` in {} is of kind {found}, not {wanted}; move it to `plugins.{found}`", path.display())]
+    OtherKind {
+        /// The class.
+        class: String,
+        /// The kind that was asked for.
+        wanted: PluginKind,
+        /// Its kind.
+        found: PluginKind,
+        /// The file that exports it.
+        path: PathBuf,
+    },
+    /// A library exports the class but cannot be used.
+    #[error("class `{class}` is exported only by a library that cannot be used: {problem}")]
+    Unusable {
+        /// The class.
+        class: String,
+        /// What is wrong with the library.
+        problem: String,
+    },
+}
+
+impl Catalog {
+    /// Reads every `*.so` of the directories; nothing of them is executed. A directory named twice counts once.
+    pub fn scan<P: AsRef<Path>>(directories: impl IntoIterator<Item = P>) -> Self {
+        let mut catalog = Self::default();
+        let mut seen = BTreeSet::new();
+        for directory in directories {
+            let directory = directory.as_ref();
+            let real = directory.canonicalize().unwrap_or_else(|_| directory.to_owned());
+            if seen.insert(real) {
+                catalog.add_directory(directory);
+            }
+        }
+        catalog
+    }
+
+    /// The usable libraries in the order of preference.
+    pub fn files(&self) -> &[PluginFile] {
+        &self.files
+    }
+
+    /// What the scan met and went on after: warnings as long as nothing needs these files.
+    pub fn problems(&self) -> impl Iterator<Item = &CatalogProblem> {
+        self.problems.iter()
+    }
+
+    /// Libraries with a readable descriptor that this host cannot use, and why.
+    pub fn unusable(&self) -> impl Iterator<Item = (&PluginFile, &FileProblem)> {
+        self.unusable.iter().map(|(file, problem)| (file, problem))
+    }
+
+    /// The library that serves a class.
+    ///
+    /// # Errors
+    /// No usable library exports it as that kind.
+    pub fn resolve(&self, kind: PluginKind, class: &str) -> Result<&PluginFile, ResolveError> {
+        if let Some(file) = self.files.iter().find(|file| file.class(kind, class).is_some()) {
+            return Ok(file);
+        }
+        let exports = |file: &PluginFile| file.class(kind, class).is_some();
+        if let Some((_, problem)) = self.unusable.iter().find(|(file, _)| exports(file)) {
+            return Err(ResolveError::Unusable { class: class.to_owned(), problem: problem.to_string() });
+        }
+        Err(self.other_kind(kind, class).unwrap_or_else(|| self.unknown(kind, class)))
+    }
+
+    fn add_directory(&mut self, directory: &Path) {
+        self.directories.push(directory.to_owned());
+        match libraries_in(directory) {
+            Ok(paths) => paths.iter().for_each(|path| self.add_file(path)),
+            Err(source) => {
+                self.problems.push(CatalogProblem::Directory { path: directory.to_owned(), source });
+            }
+        }
+    }
+
+    fn add_file(&mut self, path: &Path) {
+        let file = match PluginFile::inspect(path) {
+            Ok(file) => file,
+            Err(problem) => return self.problems.push(problem.into()),
+        };
+        match file.check_compatible() {
+            Ok(()) => {
+                self.note_duplicates(&file);
+                self.files.push(file);
+            }
+            Err(problem) => {
+                self.problems.push(CatalogProblem::File(problem));
+                if let Err(problem) = file.check_compatible() {
+                    self.unusable.push((file, problem));
+                }
+            }
+        }
+    }
+
+    fn note_duplicates(&mut self, file: &PluginFile) {
+        for class in &file.descriptor.classes {
+            let used = self.files.iter().find(|other| other.class(class.kind, &class.class).is_some());
+            let other_content = used.filter(|used| used.hash != file.hash);
+            self.problems.extend(other_content.map(|used| CatalogProblem::Duplicate {
+                class: class.class.clone(),
+                used: used.path.clone(),
+                unused: file.path.clone(),
+            }));
+        }
+    }
+
+    fn other_kind(&self, wanted: PluginKind, class: &str) -> Option<ResolveError> {
+        self.files.iter().find_map(|file| {
+            let found = file.descriptor.classes.iter().find(|found| found.class == class)?.kind;
+            Some(ResolveError::OtherKind { class: class.to_owned(), wanted, found, path: file.path.clone() })
+        })
+    }
+
+    fn unknown(&self, kind: PluginKind, class: &str) -> ResolveError {
+        let classes = self.files.iter().flat_map(|file| &file.descriptor.classes);
+        let known: BTreeSet<&str> =
+            classes.filter(|found| found.kind == kind).map(|found| found.class.as_str()).collect();
+        ResolveError::Unknown {
+            class: class.to_owned(),
+            kind,
+            nearest: nearest(class, known.iter().copied()).map(str::to_owned),
+            known: known.into_iter().map(str::to_owned).collect(),
+            directories: self.directories.clone(),
+        }
+    }
+}
+
+/// Every `*.so` of a directory, by name; symbolic links to files count.
+fn libraries_in(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "so") && path.is_file() {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// `; did you mean …? (classes: …; searched: …)`
+fn advice(nearest: Option<&str>, known: &[String], directories: &[PathBuf]) -> String {
+    let mut text = match nearest {
+        Some(name) => format!("; did you mean `{name}`?"),
+        None => String::from("; put its library into a plugin directory or correct the name"),
+    };
+    let shown: Vec<String> = directories.iter().map(|path| path.display().to_string()).collect();
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    let searched = if shown.is_empty() { "no directory".to_owned() } else { shown.join(", ") };
+    let _ = write!(text, " (known: {known}; searched: {searched})");
+    text
+}

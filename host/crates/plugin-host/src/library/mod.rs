@@ -1,0 +1,17 @@
+//! Plugin libraries: find, inspect, verify, load.
+
+mod catalog;
+mod elf;
+mod file;
+mod layout;
+mod load;
+mod probe;
+mod problem;
+mod stage;
+
+pub use catalog::{Catalog, CatalogProblem, ResolveError};
+pub use elf::ElfFault;
+pub use file::{ContentHash, PluginFile};
+pub use load::Library;
+pub use probe::{Probe, probe_here};
+pub use problem::{FileFault, FileProblem, ProbeFault};
