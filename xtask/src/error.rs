@@ -1,6 +1,7 @@
 //! What can go wrong in a chore.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// A chore that did not end well.
@@ -25,6 +26,20 @@ pub(crate) enum Failure {
         /// Its exit status in words.
         status: String,
     },
+    /// A file or a folder could not be used.
+    File {
+        /// The path concerned.
+        path: PathBuf,
+        /// Why the system refused.
+        source: std::io::Error,
+    },
+    /// Something the chore needs is not on this machine.
+    Missing {
+        /// What.
+        what: &'static str,
+        /// How to get it.
+        remedy: &'static str,
+    },
     /// Output of a tool was not what its manual promises.
     Parse {
         /// The tool.
@@ -42,6 +57,11 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// The path that the system refused.
+    pub(crate) fn file(path: &Path, source: std::io::Error) -> Self {
+        Self::File { path: path.to_owned(), source }
+    }
+
     /// 2 for a wrong command line, 1 for everything else.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
@@ -57,9 +77,11 @@ impl fmt::Display for Failure {
             Self::Usage { usage } => write!(out, "no such chore\n{usage}"),
             Self::Start { program, source } => write!(out, "cannot start {program}: {source}"),
             Self::Step { command, status } => write!(out, "`{command}` failed ({status})"),
+            Self::File { path, source } => write!(out, "{}: {source}", path.display()),
+            Self::Missing { what, remedy } => write!(out, "{what} not found: {remedy}"),
             Self::Parse { tool, source } => write!(out, "cannot read the output of {tool}: {source}"),
             Self::Rules { check, broken } => {
-                writeln!(out, "{check}: {} broken", broken.len())?;
+                writeln!(out, "{check}: {} found", broken.len())?;
                 broken.iter().try_for_each(|sentence| writeln!(out, "  - {sentence}"))
             }
         }

@@ -1,6 +1,7 @@
 //! The chores of this repository: `demo`, `test`, `lint`, `bench`.
 #![expect(clippy::print_stdout, reason = "a chore talks to the person or the CI log that started it")]
 
+mod demo;
 mod error;
 mod lint;
 mod shell;
@@ -15,6 +16,7 @@ use error::Failure;
 const USAGE: &str = "\
 usage: cargo xtask <chore>
 
+  demo     run the main job on real files of this machine, plugins loaded from a folder
   test     build everything, run every test, then lint (what CI runs)
   lint     formatting, clippy, dependency edges, licences and advisories, docs
 ";
@@ -35,6 +37,7 @@ fn dispatch(arguments: &[String]) -> Result<(), Failure> {
         return Err(Failure::Usage { usage: USAGE });
     };
     match chore.as_str() {
+        "demo" => demo::run(),
         "test" => test::run(rest),
         "lint" => lint::run(),
         "help" | "-h" | "--help" => {

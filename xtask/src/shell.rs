@@ -52,6 +52,18 @@ pub(crate) fn capture(command: &mut Command) -> Result<Vec<u8>, Failure> {
     }
 }
 
+/// Runs `command` as it is, without showing its line: for steps that are repeated for every file.
+///
+/// # Errors
+/// The program does not start, or exits with anything but 0.
+pub(crate) fn quietly(command: &mut Command) -> Result<(), Failure> {
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(Failure::Step { command: describe(command), status: status.to_string() }),
+        Err(source) => Err(Failure::Start { program: describe(command), source }),
+    }
+}
+
 /// True if `command` starts and exits with 0; its output is dropped.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
     command

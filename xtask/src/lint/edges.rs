@@ -56,7 +56,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<(), Failure> {
         println!("dependency edges: {} crates, all allowed", workspace.packages.len());
         Ok(())
     } else {
-        Err(Failure::Rules { check: "dependency edges", broken })
+        Err(Failure::Rules { check: "forbidden dependency edges", broken })
     }
 }
 
