@@ -36,7 +36,7 @@ const CORE_ALLOWS: &[&str] = &[
 ];
 
 /// Crates from outside that the plugin contract may use: each is part of what plugin authors build.
-const PLUGIN_API_ALLOWS: &[&str] = &["abi_stable", "serde", "serde_json"];
+const PLUGIN_API_ALLOWS: &[&str] = &["abi_stable", "serde", "serde_json", "tracing-core"];
 
 /// Crates from outside that belong to some roles alone.
 const RESERVED: &[(&str, &[Role])] = &[
