@@ -27,6 +27,8 @@ pub(super) enum StopCause {
     Terminate(TerminationReason),
     /// It ran too long.
     Timeout(Duration),
+    /// It showed no progress for so long.
+    Stuck(Duration),
 }
 
 /// A stop under way.
@@ -50,6 +52,8 @@ pub(super) struct Attempt {
     pub(super) stop: Option<Stop>,
     pub(super) warned_slow: bool,
     pub(super) usage: Usage,
+    /// The last sign of progress: CPU time, bytes and calls of I/O, and when they last changed.
+    pub(super) progress: Option<(Duration, u64, Timestamp)>,
     /// The timer that is set for it.
     pub(super) timer: Option<Timestamp>,
 }
@@ -65,6 +69,7 @@ impl Attempt {
             stop: None,
             warned_slow: false,
             usage: Usage::default(),
+            progress: None,
             timer: None,
         }
     }

@@ -12,8 +12,8 @@ use crate::{AttemptId, SlotId, TaskId, Timestamp};
 pub struct Fingerprint {
     /// Size in bytes.
     pub size: u64,
-    /// Modification time, nanoseconds since the Unix epoch.
-    pub mtime_ns: i64,
+    /// Modification time, nanoseconds since the Unix epoch; with `resume.key: content` a hash of the content.
+    pub version: i64,
 }
 
 /// Names a process across pid reuse.

@@ -1,61 +1,38 @@
 //! When to stop the whole run: GNU Parallel's `--halt` in our words.
 
 use super::Counts;
+use crate::config::model::Halt;
+use crate::config::values::Threshold;
 
-/// How to stop.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum HaltWhen {
-    /// Stop what runs.
-    Now,
-    /// Start nothing new, let what runs end.
-    Soon,
+/// Whether what finished in this run (not in earlier ones) reaches a threshold. Percentages of failures and successes
+/// are of the tasks finished so far, looked at from three on (as GNU Parallel does); of `done`, of all tasks.
+pub(super) fn struck(policy: &Halt, completed: u64, failed: u64, all: &Counts) -> bool {
+    let finished = completed + failed;
+    let reached = |threshold: Option<Threshold>, count: u64, total: u64| {
+        threshold.is_some_and(|threshold| {
+            let early = matches!(threshold, Threshold::Share(_)) && finished < 3;
+            !early && threshold.reached(count, total)
+        })
+    };
+    reached(policy.fail, failed, finished)
+        || reached(policy.success, completed, finished)
+        || reached(policy.done, finished, all.total())
 }
 
-/// What is counted.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum HaltTrigger {
-    /// Tasks that failed for good.
-    Fail,
-    /// Tasks that completed.
-    Success,
-    /// Both.
-    Done,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// How many.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Quantity {
-    /// So many tasks.
-    Count(u64),
-    /// So many percent of the tasks finished so far, looked at from three on (as GNU Parallel does).
-    Percent(f64),
-}
-
-/// When to stop the whole run.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct HaltPolicy {
-    /// How.
-    pub when: HaltWhen,
-    /// What is counted.
-    pub trigger: HaltTrigger,
-    /// How many.
-    pub limit: Quantity,
-}
-
-impl HaltPolicy {
-    /// Whether the counts of this run (not of earlier ones) reach the limit. Percentages of `Done` are of all tasks.
-    pub(super) fn struck(&self, completed: u64, failed: u64, all: &Counts) -> bool {
-        let counted = match self.trigger {
-            HaltTrigger::Fail => failed,
-            HaltTrigger::Success => completed,
-            HaltTrigger::Done => completed + failed,
-        };
-        match self.limit {
-            Quantity::Count(limit) => counted >= limit.max(1),
-            Quantity::Percent(limit) => {
-                let base = if self.trigger == HaltTrigger::Done { all.total() } else { completed + failed };
-                completed + failed >= 3 && counted as f64 * 100.0 >= limit * base as f64
-            }
-        }
+    #[test]
+    fn counts_and_shares() {
+        let all = Counts { pending: 90, completed: 8, failed: 2, ..Counts::default() };
+        let fail = |threshold| Halt { fail: Some(threshold), ..Halt::default() };
+        assert!(!struck(&Halt::default(), 8, 2, &all));
+        assert!(struck(&fail(Threshold::Count(2)), 8, 2, &all));
+        assert!(!struck(&fail(Threshold::Count(3)), 8, 2, &all));
+        assert!(struck(&fail(Threshold::Share(20.0)), 8, 2, &all));
+        assert!(!struck(&fail(Threshold::Share(50.0)), 0, 2, &all), "two say little");
+        let done = Halt { done: Some(Threshold::Share(10.0)), ..Halt::default() };
+        assert!(struck(&done, 8, 2, &all));
     }
 }

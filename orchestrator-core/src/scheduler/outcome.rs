@@ -1,7 +1,7 @@
 //! How an attempt goes on and ends: exit, validation, publication, failure, retry.
 
 use super::attempt::{Phase, StopCause};
-use super::retry::Verdict;
+use super::retry::{Verdict, judge};
 use super::{
     Command, ExitStatus, Fact, FailureReason, Fingerprint, OutputFault, OutputRecord, ProcessIdentity,
     Scheduler, SpawnFault, TerminationReason,
@@ -64,7 +64,7 @@ impl Scheduler {
         self.release_slot(id);
         self.record(Fact::AttemptExited { attempt: id, task, status, usage, at: now });
         let succeeded =
-            stop.is_none() && status == ExitStatus::Code(0) && !(leaked && self.policy.leak_fails);
+            stop.is_none() && status == ExitStatus::Code(0) && !(leaked && self.policy.leak_fails());
         match &stop {
             Some(stop) if matches!(stop.cause, StopCause::Terminate(_)) => self.calibration.dropped(id),
             _ => {
@@ -76,9 +76,10 @@ impl Scheduler {
         match (stop.map(|stop| stop.cause), status) {
             (Some(StopCause::Terminate(reason)), _) => self.terminate(id, reason, now),
             (Some(StopCause::Timeout(limit)), _) => self.fail(id, FailureReason::Timeout { limit }, now),
+            (Some(StopCause::Stuck(idle)), _) => self.fail(id, FailureReason::Stuck { idle }, now),
             (None, _) if oom => self.fail(id, FailureReason::OutOfMemory, now),
             (None, ExitStatus::Signal(signal)) => self.fail(id, FailureReason::Signal(signal), now),
-            (None, ExitStatus::Code(0)) if leaked && self.policy.leak_fails => {
+            (None, ExitStatus::Code(0)) if leaked && self.policy.leak_fails() => {
                 self.fail(id, FailureReason::Leak, now);
             }
             (None, ExitStatus::Code(0)) => self.exited_well(id, now),
@@ -170,7 +171,7 @@ impl Scheduler {
         self.drop_timer(&attempt, id);
         let task = attempt.task;
         let failures = self.tasks.detail(task).map_or(0, |detail| detail.failures) + 1;
-        match self.policy.retry.judge(&reason, failures, id) {
+        match judge(&self.policy.retry, &reason, failures, id) {
             Verdict::Again(delay) => {
                 let retry_at = now + delay;
                 self.retried_here += 1;

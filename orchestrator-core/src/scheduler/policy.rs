@@ -2,26 +2,13 @@
 
 use std::time::Duration;
 
-use super::{HaltPolicy, RetryPolicy};
 use crate::capacity::{CalibrationPlan, CapacityLimits};
+use crate::config::model::{
+    ConcurrencyMode, Config, Durability, Halt, LeakPolicy, ResumeKey, Retry, Timeouts,
+};
 
-/// A time limit: absolute, or as a multiple of the running median of successful attempts.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum TimeLimit {
-    /// So long.
-    Absolute(Duration),
-    /// So many times the median run time; in force from five successes on.
-    OfMedian(f64),
-}
-
-/// When a file that is known to the state counts as changed, and therefore as new work.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum ResumeKey {
-    /// Size or modification time differ.
-    Metadata,
-    /// Size differs (for file systems and copies that do not keep modification times).
-    Lenient,
-}
+/// Completed attempts that may wait for publication before admission pauses (backpressure).
+const MAX_UNPUBLISHED: usize = 4096;
 
 /// What a run is governed by.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,24 +20,58 @@ pub struct Policy {
     /// Calibration.
     pub calibration: CalibrationPlan,
     /// Retry.
-    pub retry: RetryPolicy,
+    pub retry: Retry,
     /// When to stop the whole run.
-    pub halt: Option<HaltPolicy>,
-    /// Longest run time of an attempt.
-    pub timeout: Option<TimeLimit>,
-    /// Warn when an attempt runs longer.
-    pub slow_after: Option<TimeLimit>,
+    pub halt: Halt,
+    /// Time limits of an attempt.
+    pub timeouts: Timeouts,
     /// After a first request to stop, running attempts may end within this time.
     pub drain: Duration,
     /// Between the stop signal and SIGKILL.
     pub grace: Duration,
     /// Completed attempts that may wait for publication before admission pauses (backpressure).
     pub max_unpublished: usize,
-    /// Pipes held open after exit fail the attempt.
-    pub leak_fails: bool,
     /// When a known file counts as changed.
     pub resume_key: ResumeKey,
     /// Whether attempts write a private output that must be validated and published. Without one, exit code 0 is
     /// completion.
     pub has_output: bool,
+    /// When a completion must be durable.
+    pub durability: Durability,
+}
+
+impl Policy {
+    /// The numbers of a configuration. `has_output` and the calibration plan hold for a whole run.
+    #[must_use]
+    pub fn from_config(config: &Config) -> Self {
+        let calibration = &config.calibration;
+        Self {
+            limits: CapacityLimits {
+                min: config.concurrency.min,
+                max: config.concurrency.max.get(),
+                fixed: config.concurrency.mode == ConcurrencyMode::Fixed,
+            },
+            capacity_plugins: config.plugins.capacity.iter().filter(|plugin| plugin.enabled).count(),
+            calibration: CalibrationPlan {
+                inputs: if calibration.enabled { calibration.inputs } else { 0 },
+                warmup: calibration.warmup_time_seconds.get(),
+                duration: calibration.calibration_duration.get(),
+            },
+            retry: config.retry.clone(),
+            halt: config.halt.clone(),
+            timeouts: config.timeouts.clone(),
+            drain: config.shutdown.drain_seconds.get(),
+            grace: config.shutdown.grace_seconds.get(),
+            max_unpublished: MAX_UNPUBLISHED,
+            resume_key: config.resume.key,
+            has_output: crate::plan::uses_private_output(config),
+            durability: config.output.durability,
+        }
+    }
+
+    /// Whether a leak fails the attempt.
+    #[must_use]
+    pub fn leak_fails(&self) -> bool {
+        self.timeouts.on_leak == LeakPolicy::Fail
+    }
 }

@@ -7,10 +7,11 @@ use super::stopping::Mode;
 use super::tasks::Tasks;
 use super::timers::Timers;
 use super::{
-    CapacityAnswer, Command, Counts, Discovered, Event, Fact, FailureReason, Fingerprint, Policy, ResumeKey,
-    RunFault, ScanReport, StoredTask, TaskState, TerminationReason,
+    CapacityAnswer, Command, Counts, Discovered, Event, Fact, FailureReason, Fingerprint, Policy, RunFault,
+    ScanReport, StoredTask, TaskState, TerminationReason,
 };
 use crate::capacity::{Baseline, Calibration, CapacityLaw};
+use crate::config::model::ResumeKey;
 use crate::metrics::{ProcessSample, SystemSample};
 use crate::predict::RunTimes;
 use crate::{AttemptId, SlotId, TaskId, Timestamp};
@@ -234,8 +235,8 @@ impl Scheduler {
     /// Whether the input of a final task is another one than it was.
     fn changed(&self, task: TaskId, print: Fingerprint) -> bool {
         self.tasks.final_print(task).is_some_and(|old| match self.policy.resume_key {
-            ResumeKey::Metadata => old != print,
-            ResumeKey::Lenient => old.size != print.size,
+            ResumeKey::Metadata | ResumeKey::Content => old != print,
+            ResumeKey::Lenient => false,
         })
     }
 
@@ -263,6 +264,7 @@ impl Scheduler {
         self.own_cpu_cores = own_cpu_cores;
         self.own_rss = processes.iter().map(|sample| sample.rss.0).sum();
         for sample in processes {
+            self.watch_progress(sample, now);
             if let Some(id) = self.calibration.sampled(now, sample) {
                 if let Some(attempt) = self.live.get_mut(&id) {
                     attempt.calibrating = false;

@@ -1,7 +1,9 @@
 //! Stopping: of one attempt, of a surplus, of the whole run.
 
 use super::attempt::{Stop, StopCause};
-use super::{Command, HaltWhen, Scheduler, SpawnFault, StopHow, StopLevel, TerminationReason};
+use super::halt::struck;
+use super::{Command, Scheduler, SpawnFault, StopHow, StopLevel, TerminationReason};
+use crate::config::model::HaltWhen;
 use crate::{AttemptId, Timestamp};
 
 /// Why a run ends before its queue is empty.
@@ -117,9 +119,11 @@ impl Scheduler {
 
     /// Looks at the halt policy after a task became final.
     pub(super) fn check_halt(&mut self, now: Timestamp) {
-        let Some(halt) = self.policy.halt.filter(|_| self.mode.admits()) else { return };
-        if halt.struck(self.completed_here, self.failed_here, &self.tasks.counts()) {
-            match halt.when {
+        if !self.mode.admits() {
+            return;
+        }
+        if struck(&self.policy.halt, self.completed_here, self.failed_here, &self.tasks.counts()) {
+            match self.policy.halt.when {
                 HaltWhen::Soon => self.mode = Mode::Draining { why: RunFault::Halted, deadline: None },
                 HaltWhen::Now => self.stop_all(RunFault::Halted, now),
             }

@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::attempt::{Attempt, Phase};
-use super::attempt::{Stop, StopCause};
-use super::{Command, Policy, Scheduler, StopHow, TimeLimit};
+use super::attempt::{Attempt, Phase, Stop, StopCause};
+use super::{Command, Policy, Scheduler, StopHow};
+use crate::config::units::HumanDuration;
+use crate::config::values::TimeLimit;
+use crate::metrics::ProcessSample;
 use crate::predict::RunTimes;
 use crate::{AttemptId, Timestamp};
 
@@ -15,7 +17,7 @@ pub(super) type Timers = BTreeSet<(Timestamp, AttemptId)>;
 /// A limit as a duration; `None` while it depends on a median that is not known yet.
 pub(super) fn resolve(limit: Option<TimeLimit>, run_times: &RunTimes) -> Option<Duration> {
     match limit? {
-        TimeLimit::Absolute(duration) => Some(duration),
+        TimeLimit::Absolute(limit) => Some(limit.get()),
         TimeLimit::OfMedian(factor) => {
             run_times.median().map(|median| median.mul_f64(factor.clamp(0.0, 1e6)))
         }
@@ -30,8 +32,8 @@ fn next_look(attempt: &Attempt, policy: &Policy, run_times: &RunTimes) -> Option
     if !matches!(attempt.phase, Phase::Running) {
         return None;
     }
-    let timeout = resolve(policy.timeout, run_times);
-    let slow = if attempt.warned_slow { None } else { resolve(policy.slow_after, run_times) };
+    let timeout = resolve(policy.timeouts.attempt, run_times);
+    let slow = if attempt.warned_slow { None } else { resolve(policy.timeouts.slow_after, run_times) };
     [timeout, slow].into_iter().flatten().min().map(|limit| attempt.since + limit)
 }
 
@@ -55,7 +57,7 @@ impl Scheduler {
     /// Limits that are multiples of the median move with it: looked at once a sample.
     pub(super) fn refresh_relative_limits(&mut self) {
         let relative = |limit| matches!(limit, Some(TimeLimit::OfMedian(_)));
-        if relative(self.policy.timeout) || relative(self.policy.slow_after) {
+        if relative(self.policy.timeouts.attempt) || relative(self.policy.timeouts.slow_after) {
             self.reset_all_timers();
         }
     }
@@ -65,6 +67,23 @@ impl Scheduler {
         let ids: Vec<_> = self.live.keys().copied().collect();
         for id in ids {
             self.set_timer(id);
+        }
+    }
+
+    /// Looks for signs of progress in a sample; an attempt without any for `timeouts.stuck` is stopped as stuck.
+    /// Progress is CPU time, bytes of I/O or calls of I/O (context switches alone are a poller's, not progress).
+    pub(super) fn watch_progress(&mut self, sample: &ProcessSample, now: Timestamp) {
+        let Some(limit) = self.policy.timeouts.stuck.map(HumanDuration::get) else { return };
+        let Some(attempt) = self.live.get_mut(&sample.attempt) else { return };
+        let io = sample.read_bytes.0 + sample.write_bytes.0 + sample.read_ops + sample.write_ops;
+        match attempt.progress {
+            Some((cpu, seen, since)) if cpu == sample.cpu_time && seen == io => {
+                let idle = now.since(since);
+                if idle >= limit {
+                    self.stop_attempt(sample.attempt, StopCause::Stuck(idle), now);
+                }
+            }
+            _ => attempt.progress = Some((sample.cpu_time, io, now)),
         }
     }
 
@@ -84,10 +103,10 @@ impl Scheduler {
             }
             let running_for = now.since(attempt.since);
             if let Some(limit) =
-                resolve(self.policy.timeout, &self.run_times).filter(|limit| running_for >= *limit)
+                resolve(self.policy.timeouts.attempt, &self.run_times).filter(|limit| running_for >= *limit)
             {
                 self.stop_attempt(id, StopCause::Timeout(limit), now);
-            } else if resolve(self.policy.slow_after, &self.run_times)
+            } else if resolve(self.policy.timeouts.slow_after, &self.run_times)
                 .is_some_and(|limit| running_for >= limit)
             {
                 attempt.warned_slow = true;
