@@ -1,6 +1,7 @@
 //! The chores of this repository: `demo`, `test`, `lint`, `bench`.
 #![expect(clippy::print_stdout, reason = "a chore talks to the person or the CI log that started it")]
 
+mod bench;
 mod demo;
 mod error;
 mod lint;
@@ -18,6 +19,7 @@ usage: cargo xtask <chore>
 
   demo     run the main job on real files of this machine, plugins loaded from a folder
   test     build everything, run every test, then lint (what CI runs)
+  bench    measure in release mode: bench [queue [LARGEST]]
   lint     formatting, clippy, dependency edges, licences and advisories, docs
 ";
 
@@ -37,6 +39,7 @@ fn dispatch(arguments: &[String]) -> Result<(), Failure> {
         return Err(Failure::Usage { usage: USAGE });
     };
     match chore.as_str() {
+        "bench" => bench::run(rest),
         "demo" => demo::run(),
         "test" => test::run(rest),
         "lint" => lint::run(),
