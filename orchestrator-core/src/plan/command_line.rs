@@ -91,3 +91,9 @@ pub fn output_path(input: &InputPath, suffix: &str) -> PathBuf {
     bytes.extend_from_slice(suffix.as_bytes());
     PathBuf::from(OsString::from_vec(bytes))
 }
+
+/// Where an attempt's captured stream goes, relative to the state directory: a thousand attempts share a directory.
+#[must_use]
+pub fn log_path(attempt: crate::AttemptId, stream: &str) -> PathBuf {
+    PathBuf::from(format!("logs/{}/{attempt}.{stream}", attempt.0 / 1000))
+}

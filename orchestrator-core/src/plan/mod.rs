@@ -4,4 +4,4 @@ mod command_line;
 pub mod order;
 pub mod template;
 
-pub use command_line::{CommandPlan, Invocation, output_path, uses_private_output};
+pub use command_line::{CommandPlan, Invocation, log_path, output_path, uses_private_output};

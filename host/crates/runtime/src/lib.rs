@@ -1,1 +1,20 @@
-//! The loop: select event, step, persist, publish, perform.
+//! The loop: select event → step → persist → publish → perform.
+//!
+//! Law: the facts of a step are persisted as one all-or-nothing record, then published to subscribers, then the
+//! step's commands are performed. Rooms answer through [`Sinks`]; everything arrives in one [`Inbox`], so that all
+//! that happens is in one order.
+
+mod clock;
+mod collector;
+mod hands;
+mod inbox;
+mod journal;
+mod run;
+mod samples;
+mod turn;
+
+pub use clock::SystemClock;
+pub use hands::LaunchSettings;
+pub use inbox::{Control, Inbox, Sinks, channel};
+pub use run::{Ended, Rooms, RunEnd, Settings, run};
+pub use samples::Thresholds;

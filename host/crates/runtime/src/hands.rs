@@ -1,0 +1,253 @@
+//! Performs commands through the rooms.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use orchestrator_core::config::model::KillMode;
+use orchestrator_core::metrics::Usage;
+use orchestrator_core::plan::template::Placeholders;
+use orchestrator_core::plan::{CommandPlan, log_path};
+use orchestrator_core::scheduler::{
+    Event, FailureReason, Fingerprint, InputPath, OutputRecord, ProcessIdentity, StopHow,
+};
+use orchestrator_core::{AttemptId, Bytes, RunId, SlotId, TaskId};
+use orchestrator_ports::{
+    ChildSettings, Executor, Files, InputSource, Launch, OutputSink, PrivateOutput, ProbeTarget, PublishJob,
+    SignalScope, StopSignal,
+};
+
+/// What launches need beyond the command itself; the same for a whole run.
+#[derive(Clone, Debug)]
+pub struct LaunchSettings {
+    /// The command.
+    pub plan: CommandPlan,
+    /// Absolute input directory.
+    pub input_directory: PathBuf,
+    /// Absolute output directory.
+    pub output_directory: PathBuf,
+    /// Absolute state directory: captured output goes to `logs/` in it.
+    pub state_directory: PathBuf,
+    /// Marks every process of this state directory, so that orphans can be found.
+    pub state_id: String,
+    /// This run.
+    pub run: RunId,
+    /// Whether attempts get a private output directory.
+    pub private_output: bool,
+    /// Whether stdout and stderr are captured.
+    pub capture: bool,
+    /// Bytes kept of each captured stream.
+    pub capture_bytes: u64,
+    /// Environment and directory of all children.
+    pub child: Arc<ChildSettings>,
+    /// The stop signal.
+    pub stop_signal: StopSignal,
+    /// Who gets it.
+    pub kill_mode: KillMode,
+}
+
+const SIGKILL: StopSignal = StopSignal(9);
+
+/// A launched attempt.
+struct InFlight {
+    fingerprint: Fingerprint,
+    identity: Option<ProcessIdentity>,
+}
+
+/// What a launch command says.
+pub(crate) struct LaunchOrder {
+    pub(crate) attempt: AttemptId,
+    pub(crate) task: TaskId,
+    pub(crate) number: u32,
+    pub(crate) slot: SlotId,
+    pub(crate) path: InputPath,
+}
+
+/// The hands of a run.
+pub(crate) struct Hands {
+    executor: Box<dyn Executor>,
+    pub(crate) files: Box<dyn Files>,
+    settings: LaunchSettings,
+    in_flight: BTreeMap<AttemptId, InFlight>,
+    launches: u64,
+}
+
+impl Hands {
+    pub(crate) fn new(executor: Box<dyn Executor>, files: Box<dyn Files>, settings: LaunchSettings) -> Self {
+        Self { executor, files, settings, in_flight: BTreeMap::new(), launches: 0 }
+    }
+
+    /// Inspects the input, prepares the private output and starts the process. `Err` is the answer to a launch that
+    /// did not get as far as the executor.
+    pub(crate) fn launch(&mut self, order: &LaunchOrder) -> Result<(), Event> {
+        let failed = |reason| Event::LaunchFailed { attempt: order.attempt, reason };
+        let fingerprint = self.files.inspect(&order.path).map_err(failed)?;
+        let private = self.private_output(order).map_err(failed)?;
+        let launch = self.describe(order, fingerprint, &private);
+        self.in_flight.insert(order.attempt, InFlight { fingerprint, identity: None });
+        self.executor.launch(launch);
+        Ok(())
+    }
+
+    fn private_output(&self, order: &LaunchOrder) -> Result<PrivateOutput, FailureReason> {
+        if self.settings.private_output {
+            return self.files.prepare(order.attempt, &order.path);
+        }
+        // No template names these: the values stand only in the child's environment.
+        let directory = self.settings.output_directory.clone();
+        Ok(PrivateOutput { file: PathBuf::new(), temp: std::env::temp_dir(), directory })
+    }
+
+    fn describe(&mut self, order: &LaunchOrder, print: Fingerprint, private: &PrivateOutput) -> Launch {
+        self.launches += 1;
+        let settings = &self.settings;
+        let input_file = settings.input_directory.join(OsStr::from_bytes(order.path.as_bytes()));
+        let call = settings.plan.invocation(&Placeholders {
+            input_file: &input_file,
+            output_file: &private.file,
+            input_size: Bytes(print.size),
+            output_dir: &private.directory,
+            temp_dir: &private.temp,
+            task_id: order.task,
+            attempt: order.number,
+            slot: order.slot,
+            seq: self.launches,
+            run_id: settings.run,
+        });
+        let mut env = call.env;
+        env.push((OsString::from("ORCHESTRATOR_STATE_ID"), settings.state_id.clone().into()));
+        env.push((OsString::from("ORCHESTRATOR_ATTEMPT_ID"), order.attempt.to_string().into()));
+        Launch {
+            attempt: order.attempt,
+            program: call.program,
+            args: call.args,
+            env,
+            stdin: call.stdin.map_or(InputSource::Null, InputSource::File),
+            stdout: self.sink(call.stdout, order.attempt, "stdout"),
+            stderr: self.sink(call.stderr, order.attempt, "stderr"),
+            settings: self.child_settings(call.working_directory),
+        }
+    }
+
+    fn child_settings(&self, working_directory: Option<PathBuf>) -> Arc<ChildSettings> {
+        match working_directory {
+            None => Arc::clone(&self.settings.child),
+            some => Arc::new(ChildSettings { working_directory: some, ..(*self.settings.child).clone() }),
+        }
+    }
+
+    fn sink(&self, file: Option<PathBuf>, attempt: AttemptId, stream: &str) -> OutputSink {
+        match file {
+            Some(path) => OutputSink::File(path),
+            None if self.settings.capture => OutputSink::Capture {
+                path: self.settings.state_directory.join(log_path(attempt, stream)),
+                max_bytes: self.settings.capture_bytes,
+            },
+            None => OutputSink::Null,
+        }
+    }
+
+    /// The executor says that the process runs: the scheduler's event.
+    pub(crate) fn started(&mut self, attempt: AttemptId, identity: ProcessIdentity) -> Event {
+        let in_flight = self.in_flight.entry(attempt);
+        let fresh = InFlight { fingerprint: Fingerprint::default(), identity: None };
+        let in_flight = in_flight.or_insert(fresh);
+        in_flight.identity = Some(identity);
+        Event::AttemptStarted { attempt, identity, fingerprint: in_flight.fingerprint }
+    }
+
+    /// The process is gone or never came.
+    pub(crate) fn ended(&mut self, attempt: AttemptId) {
+        self.in_flight.remove(&attempt);
+    }
+
+    /// Processes to be sampled.
+    pub(crate) fn targets(&self) -> Vec<ProbeTarget> {
+        let target = |(attempt, one): (&AttemptId, &InFlight)| {
+            one.identity.map(|identity| ProbeTarget { attempt: *attempt, identity })
+        };
+        self.in_flight.iter().filter_map(target).collect()
+    }
+
+    pub(crate) fn identity(&self, attempt: AttemptId) -> Option<ProcessIdentity> {
+        self.in_flight.get(&attempt).and_then(|one| one.identity)
+    }
+
+    pub(crate) fn stop(&self, attempt: AttemptId, how: StopHow) {
+        match (how, self.settings.kill_mode) {
+            (StopHow::Kill, _) => self.executor.signal(attempt, SIGKILL, SignalScope::Tree),
+            (StopHow::Gracefully, KillMode::Tree) => {
+                self.executor.signal(attempt, self.settings.stop_signal, SignalScope::Tree);
+            }
+            (StopHow::Gracefully, KillMode::MainThenTree) => {
+                self.executor.signal(attempt, self.settings.stop_signal, SignalScope::Main);
+            }
+        }
+    }
+
+    pub(crate) fn signal_all(&self, signal: StopSignal) {
+        self.executor.signal_all(signal);
+    }
+
+    pub(crate) fn kill_all(&self) {
+        self.executor.signal_all(SIGKILL);
+    }
+
+    pub(crate) fn publish(&self, attempt: AttemptId, outputs: Vec<OutputRecord>) {
+        self.files.publish(PublishJob { attempt, outputs });
+    }
+
+    pub(crate) fn discard(&self, attempt: AttemptId) {
+        if self.settings.private_output {
+            self.files.discard(attempt);
+        }
+    }
+
+    /// Removes the captured output of an attempt that succeeded (`logging.keep: failed`).
+    pub(crate) fn forget_logs(&self, attempt: AttemptId) {
+        if self.settings.capture {
+            for stream in ["stdout", "stderr"] {
+                remove_if_there(&self.settings.state_directory.join(log_path(attempt, stream)));
+            }
+        }
+    }
+}
+
+fn remove_if_there(path: &Path) {
+    if let Err(error) = std::fs::remove_file(path)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::debug!(path = %path.display(), %error, "captured output not removed");
+    }
+}
+
+/// CPU that our attempts use together, ended ones included: short tasks live and die between two samples.
+#[derive(Debug, Default)]
+pub(crate) struct OwnCpu {
+    seen: BTreeMap<AttemptId, std::time::Duration>,
+    ended: std::time::Duration,
+}
+
+impl OwnCpu {
+    pub(crate) fn exited(&mut self, attempt: AttemptId, usage: &Usage) {
+        let seen = self.seen.remove(&attempt).unwrap_or_default();
+        self.ended += usage.cpu().saturating_sub(seen);
+    }
+
+    /// Cores kept busy since the previous call, `elapsed` ago.
+    pub(crate) fn cores(
+        &mut self,
+        samples: &[(orchestrator_core::metrics::ProcessSample, Vec<u32>)],
+        elapsed: std::time::Duration,
+    ) -> f64 {
+        let mut used = std::mem::take(&mut self.ended);
+        for (sample, _) in samples {
+            let seen = self.seen.entry(sample.attempt).or_default();
+            used += sample.cpu_time.saturating_sub(*seen);
+            *seen = (*seen).max(sample.cpu_time);
+        }
+        if elapsed.is_zero() { 0.0 } else { used.as_secs_f64() / elapsed.as_secs_f64() }
+    }
+}

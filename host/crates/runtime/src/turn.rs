@@ -1,0 +1,418 @@
+//! One turn of the loop: messages become events, events become steps, recorded steps are published and performed.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use orchestrator_core::Timestamp;
+use orchestrator_core::config::model::KeepOutput;
+use orchestrator_core::scheduler::{Command, Event, Fact, FailureReason, Scheduler, StopLevel};
+use orchestrator_ports::{
+    Clock, Executor, ExecutorEvent, Files, FilesEvent, Notice, PluginEvent, PluginHealth, PluginRound,
+    Plugins, ProcessFacts, SampleRow, StopSignal, Store, StoreEvent, Subscriber,
+};
+
+use crate::collector::{Collected, Collector};
+use crate::hands::{Hands, LaunchOrder, OwnCpu};
+use crate::inbox::{Control, Message};
+use crate::journal::{Done, Journal};
+use crate::run::{Ended, RunEnd, Settings};
+use crate::samples::{Thresholds, current, process_row};
+
+/// Between two snapshots for the subscribers.
+const SNAPSHOT_EVERY: Duration = Duration::from_millis(250);
+/// While capacity grows step by step, the effect of a step is looked at sooner than once an interval.
+const WARM_UP_INTERVAL: Duration = Duration::from_millis(250);
+const SIGTSTP: StopSignal = StopSignal(20);
+const SIGCONT: StopSignal = StopSignal(18);
+
+/// The state of the loop.
+pub(crate) struct Turner {
+    scheduler: Scheduler,
+    hands: Hands,
+    journal: Journal,
+    collector: Collector,
+    plugins: Box<dyn Plugins>,
+    clock: Box<dyn Clock>,
+    subscribers: Vec<Box<dyn Subscriber>>,
+    interval: Duration,
+    thresholds: Thresholds,
+    keep_output: KeepOutput,
+    suspend_self: Box<dyn Fn() + Send>,
+    own_cpu: OwnCpu,
+    /// Events that arose while commands were performed.
+    local: VecDeque<Event>,
+    wake_at: Option<Timestamp>,
+    collected_at: Option<Timestamp>,
+    next_collection: Instant,
+    next_snapshot: Instant,
+    /// Calibration measurements at the last reading: a new one is worth a round at once.
+    baseline_samples: u32,
+    round: u64,
+    /// Publications asked for and not answered, and whether any came since the last flush.
+    publishing: usize,
+    unflushed: bool,
+    abort: Option<Ended>,
+    ended: Option<Ended>,
+}
+
+impl Turner {
+    #[expect(clippy::too_many_arguments, reason = "the rooms of a run, each one once")]
+    pub(crate) fn new(
+        executor: Box<dyn Executor>,
+        files: Box<dyn Files>,
+        store: Box<dyn Store>,
+        plugins: Box<dyn Plugins>,
+        clock: Box<dyn Clock>,
+        subscribers: Vec<Box<dyn Subscriber>>,
+        collector: Collector,
+        scheduler: Scheduler,
+        settings: Settings,
+    ) -> Self {
+        let journal = Journal::new(store, settings.durability, settings.launch.private_output);
+        Self {
+            scheduler,
+            hands: Hands::new(executor, files, settings.launch),
+            journal,
+            collector,
+            plugins,
+            clock,
+            subscribers,
+            interval: settings.interval,
+            thresholds: settings.thresholds,
+            keep_output: settings.keep_output,
+            suspend_self: settings.suspend_self,
+            own_cpu: OwnCpu::default(),
+            local: VecDeque::new(),
+            wake_at: None,
+            collected_at: None,
+            next_collection: Instant::now(),
+            next_snapshot: Instant::now() + SNAPSHOT_EVERY,
+            baseline_samples: 0,
+            round: 0,
+            publishing: 0,
+            unflushed: false,
+            abort: None,
+            ended: None,
+        }
+    }
+
+    /// Starts: settles what earlier runs left open, and scans.
+    pub(crate) fn begin(&mut self) {
+        self.step(Event::RunStarted);
+        self.hands.files.scan();
+        self.collect();
+        self.settle();
+    }
+
+    pub(crate) fn ended(&self) -> Option<Ended> {
+        self.ended.clone()
+    }
+
+    /// When the loop must turn even if nothing arrives.
+    pub(crate) fn next_deadline(&self) -> Instant {
+        let now = self.clock.now();
+        let wake = self.wake_at.map(|at| Instant::now() + at.since(now));
+        [Some(self.next_collection), Some(self.next_snapshot), wake]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(self.next_collection)
+    }
+
+    /// Handles what arrived and what is due.
+    pub(crate) fn turn(&mut self, messages: impl Iterator<Item = Message>) {
+        for message in messages {
+            self.hear(message);
+        }
+        if self.wake_at.is_some_and(|at| at <= self.clock.now()) {
+            self.wake_at = None;
+            self.step(Event::Ticked);
+        }
+        if self.next_collection <= Instant::now() {
+            self.collect();
+        }
+        self.settle();
+        if self.next_snapshot <= Instant::now() {
+            self.show_snapshot();
+        }
+    }
+
+    /// Ends: the last snapshot is shown and returned.
+    pub(crate) fn end(mut self, ended: Ended) -> RunEnd {
+        self.show_snapshot();
+        let snapshot = self.scheduler.snapshot(self.clock.now());
+        let ended = self.abort.take().unwrap_or(ended);
+        RunEnd { ended, snapshot, scan: self.scheduler.scan_report().cloned() }
+    }
+
+    fn hear(&mut self, message: Message) {
+        match message {
+            Message::Executor(event) => self.executor_event(event),
+            Message::Files(event) => self.files_event(event),
+            Message::Store(StoreEvent::Committed { through }) => {
+                while let Some(done) = self.journal.committed(through) {
+                    self.publish_and_perform(done);
+                }
+            }
+            Message::Store(StoreEvent::Failed { detail }) => {
+                self.hands.kill_all();
+                self.ended = Some(Ended::StoreFailed(detail));
+            }
+            Message::Plugins(event) => self.plugin_event(event),
+            Message::Collected(collected) => self.collected(collected),
+            Message::Control(control) => self.control(control),
+        }
+    }
+
+    fn executor_event(&mut self, event: ExecutorEvent) {
+        match event {
+            ExecutorEvent::Started { attempt, identity } => {
+                let event = self.hands.started(attempt, identity);
+                self.step(event);
+            }
+            ExecutorEvent::NotStarted { attempt, fault } => {
+                self.hands.ended(attempt);
+                self.step(Event::LaunchFailed { attempt, reason: FailureReason::Spawn(fault) });
+            }
+            ExecutorEvent::Exited { attempt, status, usage, oom, leaked } => {
+                self.hands.ended(attempt);
+                self.own_cpu.exited(attempt, &usage);
+                self.step(Event::AttemptExited { attempt, status, usage, oom, leaked });
+            }
+        }
+        self.look_at_baseline();
+    }
+
+    /// A new calibration measurement changes what capacity plugins would answer: ask them now.
+    fn look_at_baseline(&mut self) {
+        let samples = self.scheduler.baseline().samples;
+        if samples != self.baseline_samples {
+            self.baseline_samples = samples;
+            self.next_collection = Instant::now();
+        }
+    }
+
+    fn files_event(&mut self, event: FilesEvent) {
+        match event {
+            FilesEvent::Discovered(found) => self.step(Event::InputsDiscovered(found)),
+            FilesEvent::ScanFinished(report) => {
+                for (path, detail) in &report.unreadable {
+                    self.notice(Notice::Warning(format!("{path} cannot be read and is left out: {detail}")));
+                }
+                self.step(Event::ScanFinished(report));
+            }
+            FilesEvent::ScanFailed { detail } => self.abort(Ended::ScanFailed(detail)),
+            FilesEvent::Validated { attempt, verdict } => {
+                self.step(Event::OutputValidated { attempt, verdict })
+            }
+            FilesEvent::Published { attempt } => {
+                self.publishing = self.publishing.saturating_sub(1);
+                self.step(Event::OutputPublished { attempt });
+            }
+            FilesEvent::PublishFailed { attempt, reason } => {
+                self.publishing = self.publishing.saturating_sub(1);
+                self.step(Event::PublishFailed { attempt, reason });
+            }
+        }
+    }
+
+    fn plugin_event(&mut self, event: PluginEvent) {
+        match event {
+            PluginEvent::RoundFinished { system, processes, capacity, .. } => {
+                let at = self.clock.now();
+                let row = |attempt, metrics| SampleRow { at, attempt, metrics };
+                let mut rows: Vec<_> =
+                    processes.into_iter().map(|(attempt, metrics)| row(Some(attempt), metrics)).collect();
+                rows.push(row(None, system));
+                rows.retain(|row| !row.metrics.is_empty());
+                self.journal.store().samples(rows);
+                if !capacity.is_empty() {
+                    self.step(Event::CapacityAnswered(capacity));
+                }
+            }
+            PluginEvent::Health { instance, health: PluginHealth::Failed { sentence, required } } => {
+                tracing::warn!(plugin = instance, "{sentence}");
+                self.notice(Notice::Warning(sentence.clone()));
+                if required {
+                    self.abort(Ended::PluginFailed(sentence));
+                }
+            }
+            PluginEvent::Health { instance, health: PluginHealth::Ready } => {
+                tracing::debug!(plugin = instance, "ready");
+            }
+            PluginEvent::Said { instance, level, message } => said(&instance, level, &message),
+        }
+    }
+
+    /// Ends the run early in an orderly way; the first reason stands.
+    fn abort(&mut self, why: Ended) {
+        if self.abort.is_none() {
+            self.abort = Some(why);
+            self.step(Event::StopRequested(StopLevel::Now));
+        }
+    }
+
+    fn control(&mut self, control: Control) {
+        match control {
+            Control::Drain => {
+                self.notice(Notice::Info(
+                    "stopping: nothing new is started; once more to stop what runs".into(),
+                ));
+                self.step(Event::StopRequested(StopLevel::Drain));
+            }
+            Control::StopNow => {
+                self.notice(Notice::Info("stopping what runs; once more to leave at once".into()));
+                self.step(Event::StopRequested(StopLevel::Now));
+            }
+            Control::Leave => {
+                self.hands.kill_all();
+                self.ended = Some(Ended::Left);
+            }
+            Control::Suspend => {
+                self.hands.signal_all(SIGTSTP);
+                let from = Instant::now();
+                (self.suspend_self)();
+                self.clock.suspended_for(from.elapsed());
+                self.hands.signal_all(SIGCONT);
+            }
+            Control::Reload(policy) => {
+                self.notice(Notice::Info("configuration read again".into()));
+                self.step(Event::PolicyChanged(policy));
+            }
+            Control::Report => self.show_snapshot(),
+        }
+    }
+
+    /// Asks for a reading, and sets the time of the next.
+    fn collect(&mut self) {
+        let hands = &self.hands;
+        self.collector.request(|| hands.targets());
+        let growing = self.scheduler.capacity().bound == orchestrator_core::capacity::Bound::WarmUp;
+        let pause = if growing { self.interval.min(WARM_UP_INTERVAL) } else { self.interval };
+        self.next_collection = Instant::now() + pause;
+    }
+
+    /// A reading arrived: the scheduler hears it, the history keeps it, the plugins begin a round.
+    fn collected(&mut self, collected: Collected) {
+        self.collector.arrived();
+        let now = self.clock.now();
+        let elapsed = self.collected_at.map_or(Duration::ZERO, |at| now.since(at));
+        self.collected_at = Some(now);
+        let own_cpu_cores = self.own_cpu.cores(&collected.processes, elapsed);
+        let samples: Vec<_> = collected.processes.iter().map(|(sample, _)| *sample).collect();
+        let mut rows: Vec<_> = samples.iter().map(|sample| process_row(now, sample)).collect();
+        self.step(Event::Sampled { system: collected.system, processes: samples, own_cpu_cores });
+        self.look_at_baseline();
+        let current = current(&self.scheduler, now, self.thresholds);
+        rows.push(SampleRow { at: now, attempt: None, metrics: current.clone() });
+        self.journal.store().samples(rows);
+        self.round += 1;
+        let processes = collected.processes.into_iter().filter_map(|(sample, tree)| {
+            let identity = self.hands.identity(sample.attempt)?;
+            let (pid, start_ticks) = (identity.pid, identity.start_ticks);
+            Some(ProcessFacts { attempt: sample.attempt, pid, start_ticks, tree, sample: Some(sample) })
+        });
+        let round = PluginRound {
+            number: self.round,
+            processes: processes.collect(),
+            calibration: self.scheduler.baseline().to_metrics(),
+            current,
+        };
+        self.plugins.begin_round(Arc::new(round));
+    }
+
+    /// Takes an event through the scheduler to the journal.
+    fn step(&mut self, event: Event) {
+        let now = self.clock.now();
+        let step = self.scheduler.step(now, event);
+        if step.facts.is_empty() && step.commands.is_empty() {
+            return;
+        }
+        if let Some(done) = self.journal.take(now, step) {
+            self.publish_and_perform(done);
+        }
+    }
+
+    /// Works off the events that arose while commands were performed, and flushes publications nobody else will.
+    fn settle(&mut self) {
+        while let Some(event) = self.local.pop_front() {
+            self.step(event);
+        }
+        if self.unflushed && self.publishing > 0 && self.scheduler.holding() == 0 {
+            self.unflushed = false;
+            self.hands.files.flush();
+        }
+    }
+
+    fn publish_and_perform(&mut self, done: Done) {
+        if !done.facts.is_empty() {
+            for subscriber in &mut self.subscribers {
+                subscriber.facts(done.at, &done.facts);
+            }
+            if self.keep_output == KeepOutput::Failed {
+                for fact in &done.facts {
+                    if let Fact::TaskCompleted { attempt, .. } = fact {
+                        self.hands.forget_logs(*attempt);
+                    }
+                }
+            }
+        }
+        for command in done.commands {
+            self.perform(command);
+        }
+    }
+
+    fn perform(&mut self, command: Command) {
+        match command {
+            Command::Launch { attempt, task, number, slot, path } => {
+                if let Err(event) = self.hands.launch(&LaunchOrder { attempt, task, number, slot, path }) {
+                    self.local.push_back(event);
+                }
+            }
+            Command::Stop { attempt, how } => self.hands.stop(attempt, how),
+            Command::Validate { attempt, path } => self.hands.files.validate(attempt, &path),
+            Command::Publish { attempt, outputs } => {
+                self.publishing += 1;
+                self.unflushed = true;
+                self.hands.publish(attempt, outputs);
+            }
+            Command::Discard { attempt } => self.hands.discard(attempt),
+            Command::WakeAt(at) => self.wake_at = Some(at),
+            Command::WarnSlow { attempt, running_for } => {
+                let words =
+                    format!("attempt {attempt} has run for {:.0} s already", running_for.as_secs_f64());
+                self.notice(Notice::Warning(words));
+            }
+            Command::Finish => {
+                self.ended = Some(Ended::Finished(self.scheduler.fault().cloned()));
+            }
+        }
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        let at = self.clock.now();
+        for subscriber in &mut self.subscribers {
+            subscriber.notice(at, &notice);
+        }
+    }
+
+    fn show_snapshot(&mut self) {
+        self.next_snapshot = Instant::now() + SNAPSHOT_EVERY;
+        let snapshot = self.scheduler.snapshot(self.clock.now());
+        for subscriber in &mut self.subscribers {
+            subscriber.snapshot(&snapshot);
+        }
+    }
+}
+
+/// A plugin's own words, in the log.
+fn said(plugin: &str, level: u8, message: &str) {
+    match level {
+        1 => tracing::error!(plugin, "{message}"),
+        2 => tracing::warn!(plugin, "{message}"),
+        3 => tracing::info!(plugin, "{message}"),
+        4 => tracing::debug!(plugin, "{message}"),
+        _ => tracing::trace!(plugin, "{message}"),
+    }
+}
