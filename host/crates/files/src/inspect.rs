@@ -1,0 +1,73 @@
+//! Looking at an input just before it is launched.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use orchestrator_core::scheduler::{FailureReason, Fingerprint, InputPath};
+use rustix::fd::AsFd;
+use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, openat};
+use rustix::io::Errno;
+use rustix::path::Arg;
+
+use crate::layout::FilesHandle;
+
+impl FilesHandle {
+    /// Opens the input for reading (so that permissions are tried, not guessed) and takes its fingerprint.
+    ///
+    /// # Errors
+    /// `InputVanished` when nothing is there any more (a dangling link included), `InputUnreadable` otherwise.
+    pub fn inspect_input(&self, path: &InputPath) -> Result<Fingerprint, FailureReason> {
+        inspect(&self.input(path), self.options.content_fingerprints)
+    }
+}
+
+fn inspect(path: &Path, content: bool) -> Result<Fingerprint, FailureReason> {
+    let file = match open_input(rustix::fs::CWD, path) {
+        Ok(file) => file,
+        Err(Errno::NOENT | Errno::NOTDIR) => return Err(FailureReason::InputVanished),
+        Err(error) => return Err(unreadable(&error.into())),
+    };
+    let stat = fstat(&file).map_err(|error| unreadable(&error.into()))?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(FailureReason::InputUnreadable { detail: "it is no longer a regular file".to_owned() });
+    }
+    if content { hash(&file, &stat).map_err(|error| unreadable(&error)) } else { Ok(fingerprint(&stat)) }
+}
+
+/// NONBLOCK: a named pipe that took the file's place must not hang us.
+fn open_input(directory: impl AsFd, path: impl Arg) -> Result<File, Errno> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+    openat(directory, path, flags, Mode::empty()).map(File::from)
+}
+
+fn unreadable(error: &io::Error) -> FailureReason {
+    FailureReason::InputUnreadable { detail: error.to_string() }
+}
+
+/// Size and content of a file in a directory.
+pub(crate) fn content_fingerprint(directory: impl AsFd, name: &[u8]) -> io::Result<Fingerprint> {
+    let file = open_input(directory, name)?;
+    let stat = fstat(&file)?;
+    hash(&file, &stat)
+}
+
+/// Size, and the first eight bytes of the content's BLAKE3 hash as the version.
+fn hash(file: &File, stat: &Stat) -> io::Result<Fingerprint> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(file)?;
+    let mut first = [0; 8];
+    first.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+    Ok(Fingerprint { size: size(stat), version: i64::from_le_bytes(first) })
+}
+
+/// Size, and the modification time as the version.
+pub(crate) fn fingerprint(stat: &Stat) -> Fingerprint {
+    let nanoseconds = i128::from(stat.st_mtime) * 1_000_000_000 + i128::from(stat.st_mtime_nsec);
+    let clamped = nanoseconds.clamp(i128::from(i64::MIN), i128::from(i64::MAX));
+    Fingerprint { size: size(stat), version: i64::try_from(clamped).unwrap_or(i64::MAX) }
+}
+
+fn size(stat: &Stat) -> u64 {
+    u64::try_from(stat.st_size).unwrap_or(0)
+}

@@ -1,0 +1,49 @@
+//! Publication onto another file system mounted below the output directory, where a rename cannot reach: a hidden
+//! copy beside the final name, synced, then renamed.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use orchestrator_core::AttemptId;
+
+use super::place::Move;
+use crate::layout::FilesHandle;
+
+/// Copies the file beside its final name and renames the copy. A symbolic link in the attempt's directory tells of
+/// the copy from before it exists, so that a crash leaves none behind for good.
+pub(super) fn across(
+    handle: &FilesHandle,
+    attempt: AttemptId,
+    index: usize,
+    file: &Move,
+    synced: bool,
+) -> io::Result<()> {
+    let parent = file.to.parent().unwrap_or(Path::new("."));
+    // Not derived from the final name, which may already be as long as names can be.
+    let temporary = parent.join(format!(".orchestrator-{attempt}-{index}.partial"));
+    note(handle, attempt, index, &temporary)?;
+    let made = copy(&file.from, &temporary, synced).and_then(|()| fs::rename(&temporary, &file.to));
+    if made.is_err() {
+        // Best effort: `discard` removes it through the link otherwise.
+        drop(fs::remove_file(&temporary));
+        return made;
+    }
+    fs::remove_file(&file.from)
+}
+
+fn copy(from: &Path, to: &Path, synced: bool) -> io::Result<()> {
+    fs::copy(from, to)?;
+    if synced { File::open(to)?.sync_all() } else { Ok(()) }
+}
+
+fn note(handle: &FilesHandle, attempt: AttemptId, index: usize, temporary: &Path) -> io::Result<()> {
+    let directory = handle.copies_dir(attempt);
+    fs::create_dir_all(&directory)?;
+    let target = std::path::absolute(temporary)?;
+    match symlink(target, directory.join(index.to_string())) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    }
+}

@@ -1,0 +1,50 @@
+//! Streaming scans of the input directory, on a thread of their own.
+
+mod batch;
+mod walk;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::Receiver;
+
+use orchestrator_core::scheduler::Discovered;
+use orchestrator_ports::{FilesEvent, Sink};
+
+use crate::layout::FilesHandle;
+use crate::selector::Selector;
+use batch::Batches;
+use walk::Walk;
+
+/// What the scanning thread needs.
+pub(crate) struct Scanner {
+    pub(crate) handle: FilesHandle,
+    pub(crate) selector: Selector,
+    pub(crate) sink: Sink<FilesEvent>,
+    pub(crate) stop: Arc<AtomicBool>,
+}
+
+impl Scanner {
+    /// One scan a message, until the sender is gone.
+    pub(crate) fn run(&self, requests: &Receiver<()>) {
+        while requests.recv().is_ok() {
+            self.scan();
+        }
+    }
+
+    fn scan(&self) {
+        let deliver = |found: Vec<Discovered>| (self.sink)(FilesEvent::Discovered(found));
+        let mut batches = Batches::new(&deliver);
+        let walk = Walk::new(&self.handle.options, &self.selector, &self.stop);
+        match walk.run(&mut batches) {
+            Ok(report) => {
+                batches.flush();
+                (self.sink)(FilesEvent::ScanFinished(report));
+            }
+            Err(error) => {
+                let path = self.handle.options.input_dir.display();
+                let detail = format!("input directory {path} cannot be read: {error}");
+                (self.sink)(FilesEvent::ScanFailed { detail });
+            }
+        }
+    }
+}
