@@ -1,4 +1,5 @@
 //! Scans of real directories, as unfriendly as they come.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 

@@ -142,7 +142,7 @@ impl Mount {
         if mounted.is_ok_and(|done| done.status.success()) {
             return Some(Self(at.to_path_buf()));
         }
-        println!("SKIPPED: a tmpfs cannot be mounted here (not root)");
+        eprintln!("SKIPPED: a tmpfs cannot be mounted here (not root)");
         None
     }
 }
