@@ -19,6 +19,8 @@ pub struct Policy {
     pub capacity_plugins: usize,
     /// Calibration.
     pub calibration: CalibrationPlan,
+    /// End the run as soon as calibration is complete (`orchestrator calibrate`).
+    pub calibrate_only: bool,
     /// Retry.
     pub retry: Retry,
     /// When to stop the whole run.
@@ -57,6 +59,7 @@ impl Policy {
                 warmup: calibration.warmup_time_seconds.get(),
                 duration: calibration.calibration_duration.get(),
             },
+            calibrate_only: false,
             retry: config.retry.clone(),
             halt: config.halt.clone(),
             timeouts: config.timeouts.clone(),

@@ -127,6 +127,7 @@ impl Scheduler {
         self.hear(now, event);
         self.fire_timers(now);
         self.check_drain(now);
+        self.check_calibrated();
         self.admit(now);
         self.set_wake();
         self.check_finished();

@@ -15,6 +15,8 @@ pub enum RunFault {
     Halted,
     /// Somebody asked for it (exit 75).
     Interrupted,
+    /// Calibration is complete, and nothing else was asked for.
+    Calibrated,
 }
 
 /// What the run is about.
@@ -114,6 +116,13 @@ impl Scheduler {
     pub(super) fn abandon(&mut self, fault: SpawnFault) {
         if self.mode.admits() {
             self.mode = Mode::Draining { why: RunFault::Spawn(fault), deadline: None };
+        }
+    }
+
+    /// Calibration was all that was asked for, and it is complete: what runs may end, nothing new is started.
+    pub(super) fn check_calibrated(&mut self) {
+        if self.policy.calibrate_only && self.mode.admits() && !self.calibration.is_open() {
+            self.mode = Mode::Draining { why: RunFault::Calibrated, deadline: None };
         }
     }
 

@@ -1,0 +1,68 @@
+//! Signals, turned into requests to the run.
+//!
+//! First SIGINT or SIGTERM: drain; second: stop what runs; third: leave at once. SIGTSTP suspends us and what runs until
+//! SIGCONT. SIGHUP reads the configuration again. SIGUSR1 shows where things stand.
+
+use orchestrator_core::scheduler::Policy;
+use orchestrator_ports::Sink;
+use orchestrator_runtime::Control;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// The signals that a run listens to, from now on in our hands.
+pub(crate) struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+    suspend: Signal,
+    report: Signal,
+}
+
+impl Signals {
+    /// Takes the signals over.
+    ///
+    /// # Errors
+    /// The operating system refuses.
+    pub(crate) fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+            suspend: signal(SignalKind::from_raw(rustix::process::Signal::TSTP.as_raw()))?,
+            report: signal(SignalKind::user_defined1())?,
+        })
+    }
+
+    /// Passes them on, for ever. `reload` reads the configuration again; when that fails it says so itself and returns
+    /// `None`, and the old configuration stays in force.
+    pub(crate) async fn pass_on(mut self, control: Sink<Control>, reload: impl Fn() -> Option<Policy>) {
+        let mut stops = 0;
+        loop {
+            let request = tokio::select! {
+                _ = self.interrupt.recv() => stop(&mut stops),
+                _ = self.terminate.recv() => stop(&mut stops),
+                _ = self.suspend.recv() => Some(Control::Suspend),
+                _ = self.report.recv() => Some(Control::Report),
+                _ = self.hangup.recv() => reload().map(|policy| Control::Reload(Box::new(policy))),
+            };
+            if let Some(request) = request {
+                control(request);
+            }
+        }
+    }
+}
+
+fn stop(stops: &mut u32) -> Option<Control> {
+    *stops += 1;
+    Some(match *stops {
+        1 => Control::Drain,
+        2 => Control::StopNow,
+        _ => Control::Leave,
+    })
+}
+
+/// Stops this very process until SIGCONT.
+pub(crate) fn suspend_self() {
+    if let Err(error) = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP) {
+        tracing::error!(%error, "could not suspend");
+    }
+}
