@@ -105,7 +105,7 @@ macro_rules! export_plugin {
 
             // The name is `abi_stable::library::ROOT_MODULE_LOADER_NAME`; a test of the contract's crate holds
             // the two equal.
-            #[unsafe(export_name = "_as_0lib_1header_0root_bmodule_bloader")]
+            #[unsafe(export_name = "_1as_0lib_1header_0root_bmodule_bloader")]
             pub static ROOT_MODULE: __library::LibHeader = {
                 // SAFETY: the constructor returns a `PluginLibraryRef`, erased.
                 unsafe {

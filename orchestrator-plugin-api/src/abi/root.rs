@@ -57,6 +57,6 @@ impl RootModule for PluginLibraryRef {
 mod tests {
     #[test]
     fn the_exported_name_is_the_one_that_loaders_look_for() {
-        assert_eq!(abi_stable::library::ROOT_MODULE_LOADER_NAME, "_as_0lib_1header_0root_bmodule_bloader");
+        assert_eq!(abi_stable::library::ROOT_MODULE_LOADER_NAME, "_1as_0lib_1header_0root_bmodule_bloader");
     }
 }

@@ -29,18 +29,16 @@ fn from_value<C: DeserializeOwned>(config: Value) -> Result<C, Error> {
 }
 
 fn known_keys_only<'a>(
-    keys: impl Iterator<Item = &'a String>,
+    mut keys: impl Iterator<Item = &'a String>,
     known: &'static [&'static str],
 ) -> Result<(), Error> {
-    for key in keys.filter(|key| !known.contains(&key.as_str())) {
-        let advice = match nearest(key, known) {
-            Some(name) => format!("did you mean `{name}`?"),
-            None if known.is_empty() => "this class takes no options".to_owned(),
-            None => format!("known keys: `{}`", known.join("`, `")),
-        };
-        return Err(Error::config(format!("unknown key `{key}`; {advice}")));
-    }
-    Ok(())
+    let Some(key) = keys.find(|key| !known.contains(&key.as_str())) else { return Ok(()) };
+    let advice = match nearest(key, known) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None if known.is_empty() => "this class takes no options".to_owned(),
+        None => format!("known keys: `{}`", known.join("`, `")),
+    };
+    Err(Error::config(format!("unknown key `{key}`; {advice}")))
 }
 
 /// The known name that a misspelt one most likely means: at most a third of its letters differ.

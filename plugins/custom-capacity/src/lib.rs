@@ -1,1 +1,74 @@
-//! CustomCapacityCalculator: capacity from user-given limits on any metric.
+//! `CustomCapacityCalculator`: as many processes as user-given limits on any metric allow.
+//!
+//! Configuration (at least one limit):
+//! - `max_connections`: most TCP connections of all our processes together, short for a limit on
+//!   `net.tcp.established` (which `ConnectionMetricsCollector` measures);
+//! - `limits: {METRIC: MAX}`: most of any metric, summed over our processes.
+//!
+//! Of every limit, with *v* the metric's sum over the *n* running processes, a process's share is *v*/*n* and the
+//! capacity ⌊*max* / (*v*/*n*)⌋; the smallest counts. A share shows only while processes run, and late (connections are
+//! made some time after the start), so the answer is besides never more than twice what is running, and at least 1 where
+//! no limit is reached. With nothing running it is 1, or 0 when a metric of the whole machine is over its limit already.
+//!
+//! A metric that nobody measures while processes run is an error: the host then keeps the last good answer as an upper
+//! bound.
+
+mod limits;
+
+use limits::{Limit, Limits};
+use orchestrator_plugin_api::{Capacity, CapacityPlugin, Error, Readings, Result, export_plugin};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// What `max_connections` limits.
+const CONNECTIONS: &str = "net.tcp.established";
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Config {
+    /// Most TCP connections of all our processes together.
+    max_connections: Option<u64>,
+    /// Most of any metric, summed over our processes.
+    limits: BTreeMap<String, f64>,
+}
+
+struct CustomCapacity(Limits);
+
+impl CapacityPlugin for CustomCapacity {
+    type Config = Config;
+
+    fn initialize(config: Config) -> Result<Self> {
+        let connections = config.max_connections.map(|max| (CONNECTIONS.to_owned(), max as f64));
+        let mut limits = Vec::new();
+        for (metric, max) in connections.into_iter().chain(config.limits) {
+            if !(max.is_finite() && max > 0.0) {
+                let advice = "give a number above 0, or remove the limit";
+                return Err(Error::config(format!("the limit on `{metric}` is {max}; {advice}")));
+            }
+            limits.push(Limit { metric, max });
+        }
+        if limits.is_empty() {
+            return Err(Error::config("no limit is given; set `max_connections` or `limits`"));
+        }
+        Ok(Self(Limits(limits)))
+    }
+
+    fn calculate_capacity(&mut self, _: &Readings<'_>, current: &Readings<'_>) -> Result<Capacity> {
+        let running = current.get("orchestrator.processes.running").unwrap_or(0.0) as u32;
+        let (processes, reason) =
+            self.0.capacity(running, |metric| current.get(metric)).map_err(|metric| {
+                let advice = "enable the metrics plugin that emits it, or correct the name";
+                Error::unavailable(format!("nobody measures `{metric}`; {advice}"))
+            })?;
+        Ok(Capacity::new(processes).because(reason))
+    }
+}
+
+export_plugin! {
+    capacity: CustomCapacity as "CustomCapacityCalculator",
+    about: "As many processes as limits on connections or on any other metric allow.",
+    config_schema: r#"{"type":"object","additionalProperties":false,"minProperties":1,"properties":{
+"max_connections":{"type":"integer","minimum":1,"description":"Most TCP connections of all processes together"},
+"limits":{"type":"object","description":"Most of any metric, summed over all processes",
+"additionalProperties":{"type":"number","exclusiveMinimum":0}}}}"#
+}

@@ -1,1 +1,75 @@
-//! SystemResourceCapacity: how many processes fit under the thresholds.
+//! `SystemResourceCapacity`: as many processes as CPU, memory and disk thresholds leave room for.
+//!
+//! With a calibration (*ĉ* cores and *r* bytes of peak RSS a process), of a machine with *C* cores and *M* bytes of memory
+//! and the thresholds *θ* as fractions:
+//!
+//! - CPU: ⌊(*θ*c·*C* − others) / max(*ĉ*, 0.01)⌋, others = max(0, cores in use − cores that our processes use)
+//! - memory: ⌊(*θ*m·*M* − others) / *r*⌋, others = max(0, bytes in use − RSS of our processes)
+//! - disk: when the output file system is at its threshold, no more than are running
+//!
+//! The smallest of these is the answer, never below 0. What others use is subtracted, our own use is not: it is what is
+//! being divided. (First rule of the control law in the capacity notes: N = ⌊(θ·C − background)/ĉ⌋.)
+//!
+//! Without a calibration it feels its way: one more than are running while CPU and memory are below their thresholds, as
+//! many as are running at a threshold, one fewer above it. CPU counts as above only 5 points over its threshold, since
+//! stopping a process for a busy CPU loses work and saves nothing.
+
+mod room;
+
+use orchestrator_plugin_api::{Capacity, CapacityPlugin, Error, NoConfig, Readings, Result, export_plugin};
+use room::{Calibration, Machine};
+
+struct ResourceCapacity;
+
+impl CapacityPlugin for ResourceCapacity {
+    type Config = NoConfig;
+
+    fn initialize(_: NoConfig) -> Result<Self> {
+        Ok(Self)
+    }
+
+    fn calculate_capacity(&mut self, calibration: &Readings<'_>, current: &Readings<'_>) -> Result<Capacity> {
+        let machine = read_machine(current)?;
+        let (processes, reason) = match read_calibration(calibration) {
+            Some(calibration) => room::by_calibration(&machine, &calibration),
+            None => room::by_feel(&machine),
+        };
+        Ok(Capacity::new(processes).because(reason))
+    }
+}
+
+fn read_machine(current: &Readings<'_>) -> Result<Machine> {
+    let need = |name: &str| {
+        current
+            .get(name)
+            .ok_or_else(|| Error::unavailable(format!("the host gave no `{name}`; ask again later")))
+    };
+    let fraction = |name: &str, default: f64| current.get(name).unwrap_or(default) / 100.0;
+    let cores = need("system.cpu.cores")?;
+    Ok(Machine {
+        cores,
+        cores_used: cores * need("system.cpu.percent")? / 100.0,
+        cores_ours: current.get("orchestrator.processes.cpu_cores").unwrap_or(0.0),
+        memory: need("system.memory.total_bytes")?,
+        memory_used: need("system.memory.used_bytes")?,
+        memory_ours: current.get("orchestrator.processes.rss_bytes").unwrap_or(0.0),
+        disk_used: fraction("system.disk.percent", 0.0),
+        running: current.get("orchestrator.processes.running").unwrap_or(0.0) as u32,
+        cpu_threshold: fraction("limits.cpu_threshold_percent", 80.0),
+        memory_threshold: fraction("limits.memory_threshold_percent", 75.0),
+        disk_threshold: fraction("limits.disk_usage_threshold_percent", 90.0),
+    })
+}
+
+fn read_calibration(calibration: &Readings<'_>) -> Option<Calibration> {
+    Some(Calibration {
+        cores: calibration.get("calibration.cpu_cores")?,
+        rss_peak: calibration.get("calibration.rss_peak_bytes")?,
+    })
+}
+
+export_plugin! {
+    capacity: ResourceCapacity as "SystemResourceCapacity",
+    about: "As many processes as the CPU, memory and disk thresholds leave room for.",
+    config_schema: r#"{"type":"object","additionalProperties":false}"#
+}

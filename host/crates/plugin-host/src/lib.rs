@@ -1,9 +1,22 @@
 //! Inspect, verify, load and call plugin libraries.
+//!
+//! - [`Catalog`]: which library of the plugin directories exports a class; [`PluginFile`]: what a file says about itself
+//!   without being loaded; [`Library`]: a library in this process.
+//! - [`PluginHost`]: the instances of a run, each on a thread of its own, behind the port
+//!   [`orchestrator_ports::Plugins`].
+//!
+//! Nothing that a plugin does in a call (panic, hang, nonsense) stops a run; what it costs is booked in
+//! [`InstanceStats`].
 #![expect(unsafe_code, reason = "loading a library and calling into it is unsafe by nature")]
 
+mod host;
+mod instance;
 mod library;
+mod translate;
 
+pub use host::{PluginHost, StartOptions};
+pub use instance::{FailureCategory, InstanceFailure, InstanceFault, InstanceSpec, InstanceStats};
 pub use library::{
-    Catalog, CatalogProblem, ContentHash, ElfFault, FileFault, FileProblem, Library, PluginFile, Probe, ProbeFault,
-    ResolveError, probe_here,
+    Catalog, CatalogProblem, ContentHash, ElfFault, FileFault, FileProblem, Library, PluginFile, Probe,
+    ProbeFault, ResolveError, probe_here,
 };

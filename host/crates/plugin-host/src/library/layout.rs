@@ -4,9 +4,11 @@
 //! refuse a plugin built on 1.0 though it never touches what that one lacks. Where the library is the older one the
 //! question is asked the other way round.
 
-use abi_stable::abi_stability::abi_checking::{AbiInstability, AbiInstabilityErrors, check_layout_compatibility};
-use abi_stable::type_layout::TypeLayout;
+use abi_stable::abi_stability::abi_checking::{
+    AbiInstability, AbiInstabilityErrors, check_layout_compatibility,
+};
 use abi_stable::type_layout::TLFieldOrFunction;
+use abi_stable::type_layout::TypeLayout;
 use semver::Version;
 
 /// Whether libraries with these layouts and versions of one major version understand each other.

@@ -77,7 +77,8 @@ fn open(path: &Path) -> Result<&'static LibHeader, FileFault> {
     // Leaked before anything is asked of it: it is never unloaded, whatever comes out.
     let raw: &'static RawLibrary = Box::leak(Box::new(raw));
     // SAFETY: the library is leaked, so that the header lives as long as the process.
-    unsafe { lib_header_from_raw_library(raw) }.map_err(|error| FileFault::Header { reason: in_words(&error) })
+    unsafe { lib_header_from_raw_library(raw) }
+        .map_err(|error| FileFault::Header { reason: in_words(&error) })
 }
 
 fn check_header(header: &LibHeader) -> Result<Version, FileFault> {
@@ -96,7 +97,9 @@ fn version_of(text: &str) -> Result<Version, FileFault> {
 /// One line of an error that likes to print many.
 fn in_words(error: &LibraryError) -> String {
     match error {
-        LibraryError::OpenError { err, .. } | LibraryError::GetSymbolError { err, .. } => one_line(&err.to_string()),
+        LibraryError::OpenError { err, .. } | LibraryError::GetSymbolError { err, .. } => {
+            one_line(&err.to_string())
+        }
         LibraryError::InvalidAbiHeader(_) => "built with another version of abi_stable".to_owned(),
         LibraryError::InvalidCAbi { .. } => "built with another C calling convention".to_owned(),
         other => one_line(&other.to_string()),

@@ -35,7 +35,9 @@ pub enum FileFault {
     #[error("{0}; build or copy it again, or remove it from the directory")]
     Elf(#[source] ElfFault),
     /// It is a shared library, but no plugin.
-    #[error("no plugin: it holds no descriptor; remove it from the directory, or build it with `export_plugin!`")]
+    #[error(
+        "no plugin: it holds no descriptor; remove it from the directory, or build it with `export_plugin!`"
+    )]
     NoDescriptor,
     /// Its descriptor cannot be read.
     #[error("its descriptor is damaged ({0}); build it again")]
@@ -53,7 +55,9 @@ pub enum FileFault {
         host: String,
     },
     /// A panic in it would end the host.
-    #[error("it was built with `panic = \"abort\"`, so that a fault in it would end the run; build it with `panic = \"unwind\"`")]
+    #[error(
+        "it was built with `panic = \"abort\"`, so that a fault in it would end the run; build it with `panic = \"unwind\"`"
+    )]
     PanicAbort,
     /// It could not be copied to a private place.
     #[error("cannot be copied to a private place ({0}); free memory or raise the limit of open files")]
@@ -74,7 +78,9 @@ pub enum FileFault {
         reason: String,
     },
     /// The same version of the contract, but another binary layout.
-    #[error("its binary layout differs from the contract: {difference}; build it again with orchestrator-plugin-api unchanged")]
+    #[error(
+        "its binary layout differs from the contract: {difference}; build it again with orchestrator-plugin-api unchanged"
+    )]
     Layout {
         /// The first difference, in one line.
         difference: String,

@@ -1,0 +1,106 @@
+//! The plugin instances of a run.
+//!
+//! One supervisor thread owns every instance's state and hears everything as a [`Message`]; it never calls into a plugin
+//! itself, so that nothing a plugin does can hold it up.
+
+mod complaints;
+mod round;
+mod slot;
+mod supervisor;
+
+use crate::instance::worker::Outcome;
+use crate::instance::{InstanceFailure, InstanceFault, InstanceSpec, InstanceStats};
+use crate::library::{Catalog, Probe};
+use orchestrator_ports::{PluginEvent, PluginRound, Plugins, Sink};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use supervisor::Supervisor;
+
+/// What the supervisor hears.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// A round is asked for.
+    Begin(Arc<PluginRound>),
+    /// An instance is ready, or is not.
+    Started { slot: usize, result: Result<(), InstanceFault> },
+    /// An instance has done a job.
+    Answered { slot: usize, outcome: Outcome },
+    /// An instance wrote to the log.
+    Log { slot: usize, level: u8, message: String },
+    /// An instance's thread is over.
+    Ended { slot: usize },
+    /// The host goes away.
+    Stop,
+}
+
+/// How instances are started.
+#[derive(Clone, Debug)]
+pub struct StartOptions {
+    /// How a library is tried out in a process of its own before it is loaded; `None` = not at all.
+    pub probe: Option<Probe>,
+    /// How long loading and constructing an instance may take.
+    pub deadline: Duration,
+}
+
+impl Default for StartOptions {
+    fn default() -> Self {
+        Self { probe: None, deadline: Duration::from_secs(30) }
+    }
+}
+
+/// The running plugin instances. Dropping it ends them; a call under way is abandoned.
+pub struct PluginHost {
+    messages: Sender<Message>,
+    stats: Vec<Arc<Mutex<InstanceStats>>>,
+}
+
+impl PluginHost {
+    /// Starts all instances and waits until each is ready, has failed, or has used up `options.deadline`.
+    ///
+    /// The failures are returned and not repeated as events. The run can go on without a failed instance unless it is
+    /// [`required`](InstanceFailure::required) or its class is [unknown](InstanceFailure::is_unknown_class); a failed
+    /// capacity instance answers every round with "no capacity known". `events` is called from one thread only, after
+    /// this function has returned.
+    pub fn start(
+        catalog: &Catalog,
+        specs: &[InstanceSpec],
+        options: &StartOptions,
+        events: Sink<PluginEvent>,
+    ) -> (Self, Vec<InstanceFailure>) {
+        let (sender, receiver) = channel();
+        let mut supervisor = Supervisor::new(receiver, events);
+        for spec in specs {
+            supervisor.add(spec, catalog, options, &sender);
+        }
+        let mut failures = supervisor.settle(options.deadline);
+        let host = Self { messages: sender, stats: supervisor.stats() };
+        // Without its thread nobody would answer a round: then no instance is there at all.
+        let thread = std::thread::Builder::new().name("plugins".to_owned());
+        if let Err(error) = thread.spawn(move || supervisor.run()) {
+            let error = |_: &_| std::io::Error::new(error.kind(), "no thread");
+            failures = specs
+                .iter()
+                .map(|spec| slot::failure_of(spec, None, InstanceFault::Thread(error(spec))))
+                .collect();
+        }
+        (host, failures)
+    }
+
+    /// What every instance has cost so far, in the order of the configuration.
+    pub fn stats(&self) -> Vec<InstanceStats> {
+        self.stats.iter().map(|stats| stats.lock().unwrap_or_else(PoisonError::into_inner).clone()).collect()
+    }
+}
+
+impl Plugins for PluginHost {
+    fn begin_round(&self, round: Arc<PluginRound>) {
+        let _ = self.messages.send(Message::Begin(round));
+    }
+}
+
+impl Drop for PluginHost {
+    fn drop(&mut self) {
+        let _ = self.messages.send(Message::Stop);
+    }
+}

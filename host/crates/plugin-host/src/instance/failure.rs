@@ -1,0 +1,113 @@
+//! Why an instance was given up.
+
+use crate::library::{FileProblem, ResolveError};
+use orchestrator_plugin_api::PluginKind;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+use thiserror::Error;
+
+/// An instance that was given up for this run. Its text is the one sentence for the user: instance, class, file, what
+/// happened, and what to do.
+#[derive(Debug, Error)]
+#[error("{kind} plugin `{instance}` (class `{class}`{}) {fault}", file(.path.as_ref()))]
+pub struct InstanceFailure {
+    /// The instance's name in the configuration.
+    pub instance: String,
+    /// Its kind.
+    pub kind: PluginKind,
+    /// Its class.
+    pub class: String,
+    /// The library that serves the class, once that is known.
+    pub path: Option<PathBuf>,
+    /// `required`: whether the run must end because of it.
+    pub required: bool,
+    /// What happened.
+    #[source]
+    pub fault: InstanceFault,
+}
+
+/// What happened to an instance.
+#[derive(Debug, Error)]
+pub enum InstanceFault {
+    /// No usable library exports its class.
+    #[error("cannot be found: {0}")]
+    Class(#[source] ResolveError),
+    /// Its library cannot be loaded.
+    #[error("cannot be loaded: {0}")]
+    Library(#[source] FileProblem),
+    /// It refuses its configuration.
+    #[error("refuses its configuration: {message}; correct its `config:` section")]
+    Configuration {
+        /// The plugin's words.
+        message: String,
+    },
+    /// It cannot work here.
+    #[error("could not be initialised: {message}; mend that, or take it out with `enabled: false`")]
+    Initialize {
+        /// The plugin's words.
+        message: String,
+    },
+    /// It panicked.
+    #[error("panicked: {message}; tell its author, or take it out with `enabled: false`")]
+    Panicked {
+        /// The panic's message and place.
+        message: String,
+    },
+    /// A call missed its deadline; its thread was abandoned.
+    #[error("did not answer within {} ms; raise its `deadline_ms`, or take it out with `enabled: false`", deadline.as_millis())]
+    Hung {
+        /// The deadline.
+        deadline: Duration,
+    },
+    /// It says that it can do no more.
+    #[error("gave up: {message}; mend that, or take it out with `enabled: false`")]
+    GaveUp {
+        /// The plugin's words.
+        message: String,
+    },
+    /// Too many rounds in a row failed.
+    #[error("failed {rounds} times in a row: {message}; mend that, or take it out with `enabled: false`")]
+    Errors {
+        /// How many rounds.
+        rounds: u32,
+        /// The last error in the plugin's words.
+        message: String,
+    },
+    /// Its thread could not be started.
+    #[error("got no thread of its own ({0}); raise the limit of processes")]
+    Thread(#[source] io::Error),
+    /// Its thread ended.
+    #[error("ended its thread; tell its author, or take it out with `enabled: false`")]
+    Vanished,
+}
+
+/// Who has to act on a failure; it decides the exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureCategory {
+    /// The configuration names or configures it wrongly.
+    Configuration,
+    /// The plugin is not to be had, or is broken.
+    Unavailable,
+}
+
+impl InstanceFailure {
+    /// Who has to act.
+    pub fn category(&self) -> FailureCategory {
+        match &self.fault {
+            InstanceFault::Configuration { .. } | InstanceFault::Class(ResolveError::OtherKind { .. }) => {
+                FailureCategory::Configuration
+            }
+            _ => FailureCategory::Unavailable,
+        }
+    }
+
+    /// Whether no usable library exports the class: the run cannot begin at all.
+    pub fn is_unknown_class(&self) -> bool {
+        matches!(self.fault, InstanceFault::Class(_))
+    }
+}
+
+fn file(path: Option<&PathBuf>) -> String {
+    path.map(|path| format!(", {}", path.display())).unwrap_or_default()
+}

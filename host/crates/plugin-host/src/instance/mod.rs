@@ -1,0 +1,12 @@
+//! One configured plugin: its thread, what it may say, what it costs, how it fails.
+
+pub(crate) mod collect;
+pub(crate) mod context;
+mod failure;
+mod spec;
+mod stats;
+pub(crate) mod worker;
+
+pub use failure::{FailureCategory, InstanceFailure, InstanceFault};
+pub use spec::InstanceSpec;
+pub use stats::InstanceStats;
