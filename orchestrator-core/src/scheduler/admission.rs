@@ -47,9 +47,10 @@ impl Scheduler {
     /// Gives slots to tasks as far as capacity goes.
     pub(super) fn admit(&mut self, now: Timestamp) {
         if self.spawn_backoff.is_some_and(|backoff| backoff.until <= now) {
-            // One try: success clears the back-off, another refusal doubles it.
-            if self.mode.admits() && self.holding < self.law.decide().target {
-                self.admit_one(now);
+            // One try: success clears the back-off, another refusal doubles it; with nothing to try it is over.
+            let room = self.mode.admits() && self.holding < self.law.target();
+            if room && !self.admit_one(now) {
+                self.spawn_backoff = None;
             }
             if let Some(backoff) = &mut self.spawn_backoff {
                 backoff.until = now + backoff.delay;
