@@ -7,16 +7,40 @@
 //! - [`template_yaml`] is the commented starter that `orchestrator init` writes.
 //!
 //! Pure: files and environment come in through [`Sources`].
+//!
+//! To add a key: add the field with its documentation to a struct in `model/`, its default to `model/defaults.rs`,
+//! and, if it can contradict another key, a rule to `rules.rs`. Schema, checks, overrides and origins follow.
 
+mod check;
+mod diagnostic;
+mod interpolate;
+mod layers;
+mod load;
 pub mod model;
 pub mod nearest;
+mod origin;
+mod overrides;
+mod paths;
+mod rules;
 pub mod scalar;
+mod schema;
 pub mod signal;
+mod starter;
+mod tree;
 pub mod units;
 pub mod values;
+mod yaml;
 
+pub use diagnostic::{Code, Diagnostic, Location, Severity};
+pub use load::{LoadRequest, Loaded, Override, Sources, load};
 pub use model::Config;
+pub use origin::{Leaf, Origin};
 pub use scalar::{Scalar, ValueError};
+pub use schema::schema;
 pub use signal::Signal;
+pub use starter::{Starter, template_yaml};
 pub use units::{ByteSize, HumanDuration, Percent};
 pub use values::{GlobPattern, Limit, RetryCause, Threshold, TimeLimit};
+
+#[cfg(test)]
+mod tests;
