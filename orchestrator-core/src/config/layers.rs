@@ -78,7 +78,7 @@ impl<'a> Files<'a> {
     fn parse(&mut self, source: &Arc<Source>) -> Option<Node> {
         let whole = Place::whole(source);
         match yaml::parse(source, &mut self.findings) {
-            Err(finding) => self.fail(finding),
+            Err(finding) => self.fail(*finding),
             Ok(Some(node)) if matches!(node.kind, Kind::Map(_)) => Some(node),
             Ok(Some(node)) if !node.is_null() => {
                 let message = format!("a configuration is a mapping of sections, found {}", node.shown());
@@ -155,7 +155,10 @@ pub(crate) fn take_profiles(tree: &mut Node, findings: &mut Vec<Diagnostic>) -> 
 ///
 /// # Errors
 /// The finding that it does not exist.
-pub(crate) fn choose_profile(profiles: &BTreeMap<String, Entry>, name: &str) -> Result<Node, Diagnostic> {
+pub(crate) fn choose_profile(
+    profiles: &BTreeMap<String, Entry>,
+    name: &str,
+) -> Result<Node, Box<Diagnostic>> {
     let Some(entry) = profiles.get(name) else {
         let names = profiles.keys().map(String::as_str);
         let help = match nearest(name, names.clone()) {
@@ -164,7 +167,7 @@ pub(crate) fn choose_profile(profiles: &BTreeMap<String, Entry>, name: &str) -> 
             None => format!("the profiles are {}", names.collect::<Vec<_>>().join(", ")),
         };
         let message = format!("there is no profile `{name}`");
-        return Err(Diagnostic::error(Code::UnknownProfile, PROFILES, message).help(help));
+        return Err(Box::new(Diagnostic::error(Code::UnknownProfile, PROFILES, message).help(help)));
     };
     let mut node = entry.node.clone();
     node.mark_profile(&name.into());

@@ -92,7 +92,7 @@ pub fn load(request: &LoadRequest, sources: &dyn Sources) -> Result<Loaded, Vec<
             Ok(node) if matches!(node.kind, super::tree::Kind::Map(_)) => tree.merge(node),
             // What is wrong with it is found below, with the profiles that were not chosen.
             Ok(_) => {}
-            Err(finding) => findings.push(finding),
+            Err(finding) => findings.push(*finding),
         }
     }
     Overrides::new(&mut tree, &mut findings).apply(environment.iter(), request);

@@ -21,14 +21,12 @@ use crate::plan::template::Placeholder;
 const PREFIX: &str = "ORCHESTRATOR_";
 
 /// Variables that are no keys: they belong to the command line or to the environment of processes.
-pub(crate) const RESERVED: [&str; 7] = [
+pub(crate) const RESERVED: [&str; 5] = [
     "ORCHESTRATOR_CONFIG",
     "ORCHESTRATOR_PROFILE",
     "ORCHESTRATOR_PLUGINS_DIR",
     "ORCHESTRATOR_LOG",
     "ORCHESTRATOR_FORMAT",
-    "ORCHESTRATOR_INPUT",
-    "ORCHESTRATOR_OUTPUT",
 ];
 
 /// Lays variables, `--set` and flags above the tree, in this order.
@@ -116,7 +114,7 @@ impl<'a> Overrides<'a> {
                 Ok(node) => node.unwrap_or(as_text),
                 Err(finding) => {
                     self.findings.push(
-                        Diagnostic { path: path.join("."), ..finding }
+                        Diagnostic { path: path.join("."), ..*finding }
                             .help("lists and mappings are written in YAML: [a, b], {key: value}"),
                     );
                     return;

@@ -20,7 +20,7 @@ const MAX_DEPTH: usize = 64;
 pub(crate) fn parse(
     source: &Arc<Source>,
     findings: &mut Vec<Diagnostic>,
-) -> Result<Option<Node>, Diagnostic> {
+) -> Result<Option<Node>, Box<Diagnostic>> {
     let mut builder = Builder::new(source);
     let mut parser = Parser::new_from_str(&source.text);
     let mut documents = 0;
@@ -109,8 +109,9 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn syntax(&self, span: Span, message: impl Into<String>) -> Diagnostic {
-        Diagnostic::error(Code::YamlSyntax, &self.path(), message).at(self.place(span).location())
+    fn syntax(&self, span: Span, message: impl Into<String>) -> Box<Diagnostic> {
+        let finding = Diagnostic::error(Code::YamlSyntax, &self.path(), message);
+        Box::new(finding.at(self.place(span).location()))
     }
 
     fn path(&self) -> String {
@@ -121,7 +122,7 @@ impl<'a> Builder<'a> {
         })
     }
 
-    fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Diagnostic> {
+    fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Box<Diagnostic>> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = self.plain(style, tag.as_deref(), span)?;
@@ -154,7 +155,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn plain(&self, style: ScalarStyle, tag: Option<&Tag>, span: Span) -> Result<bool, Diagnostic> {
+    fn plain(&self, style: ScalarStyle, tag: Option<&Tag>, span: Span) -> Result<bool, Box<Diagnostic>> {
         match tag {
             None => Ok(style == ScalarStyle::Plain),
             Some(tag) if tag.is_yaml_core_schema() && tag.suffix == "str" => Ok(false),
@@ -163,7 +164,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn open(&mut self, span: Span, anchor: usize, open: Open) -> Result<(), Diagnostic> {
+    fn open(&mut self, span: Span, anchor: usize, open: Open) -> Result<(), Box<Diagnostic>> {
         if self.stack.len() >= MAX_DEPTH {
             return Err(self.syntax(span, format!("values are nested deeper than {MAX_DEPTH} levels")));
         }
@@ -173,7 +174,7 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn close(&mut self, span: Span) -> Result<(), Diagnostic> {
+    fn close(&mut self, span: Span) -> Result<(), Box<Diagnostic>> {
         let Some(mut frame) = self.stack.pop() else { return Ok(()) };
         let end = self.byte(span.end.index()).max(frame.place.span.start);
         frame.place.span.end =
@@ -186,7 +187,7 @@ impl<'a> Builder<'a> {
         self.add(Node { kind, place: frame.place }, frame.anchor, size, span)
     }
 
-    fn add(&mut self, node: Node, anchor: usize, size: usize, span: Span) -> Result<(), Diagnostic> {
+    fn add(&mut self, node: Node, anchor: usize, size: usize, span: Span) -> Result<(), Box<Diagnostic>> {
         if self.nodes > MAX_NODES {
             return Err(self.syntax(span, format!("more than {MAX_NODES} values, counting those of aliases")));
         }
@@ -207,11 +208,10 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn begin_key(&mut self, node: Node, span: Span) -> Result<(), Diagnostic> {
+    fn begin_key(&mut self, node: Node, span: Span) -> Result<(), Box<Diagnostic>> {
         let Kind::Scalar { text, .. } = node.kind else {
-            return Err(self
-                .syntax(span, "a list or mapping cannot be a key")
-                .help("quote the value if it begins with `{` or `[`"));
+            let finding = self.syntax(span, "a list or mapping cannot be a key");
+            return Err(Box::new(finding.help("quote the value if it begins with `{` or `[`")));
         };
         let path = join(&self.path(), &text);
         let Some(Frame { open: Open::Map { entries, key }, .. }) = self.stack.last_mut() else {
