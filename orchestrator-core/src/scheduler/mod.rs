@@ -1,7 +1,7 @@
 //! The heart: `Scheduler::step(now, Event) -> Step { facts, commands }`.
 //!
 //! Runtime law: persist the step's facts as one all-or-nothing record, publish them, then perform the commands. What
-//! is durable about a task is the fold of its facts ([`tasks`]), so resume = reload.
+//! is durable about a task is the fold of its facts (`tasks`), so resume = reload.
 //!
 //! Grammar: events and facts are past tense, commands imperative.
 
