@@ -6,6 +6,7 @@ use super::diagnostic::{Code, Diagnostic};
 use super::model::{ConcurrencyMode, Config, Plugin};
 use super::tree::{Node, join};
 use super::values::TimeLimit;
+use crate::plan::template::Placeholder;
 
 /// The keys without which nothing can be run, with what else can give them.
 const REQUIRED: [(&str, &str); 3] = [
@@ -28,6 +29,7 @@ impl Rules<'_> {
         self.times(config);
         self.timeouts(config);
         self.output(config);
+        self.validation_command(config);
         self.environment(config);
         self.plugin_names("plugins.metrics", &config.plugins.metrics);
         self.plugin_names("plugins.capacity", &config.plugins.capacity);
@@ -146,6 +148,28 @@ impl Rules<'_> {
                 message.to_owned(),
                 "give another directory or a suffix",
             );
+        }
+    }
+
+    /// The validation command runs for files, not in a slot of an attempt.
+    fn validation_command(&mut self, config: &Config) {
+        const UNKNOWN: [Placeholder; 6] = [
+            Placeholder::TempDir,
+            Placeholder::TaskId,
+            Placeholder::Attempt,
+            Placeholder::Slot,
+            Placeholder::Seq,
+            Placeholder::RunId,
+        ];
+        for (index, part) in config.output.validation.command.iter().enumerate() {
+            if let Some(placeholder) = UNKNOWN.iter().find(|placeholder| part.mentions(**placeholder)) {
+                let path = join("output.validation.command", &index.to_string());
+                let name = placeholder.name();
+                let message = format!("output.validation.command: `{{{name}}}` has no meaning there");
+                let help = "it knows the files alone: {output_file}, {input_file}, {input_name}, {input_stem}, \
+                            {input_dir}, {input_size}, {output_dir}";
+                self.report(Code::InvalidTemplate, &[&path], message, help);
+            }
         }
     }
 

@@ -277,3 +277,16 @@ fn numbers_in_a_plugins_own_configuration_are_finite() {
         (Code::OutOfRange, "plugins.metrics.0.config.limits.x")
     );
 }
+
+#[test]
+fn the_validation_command_knows_files_alone() {
+    let text =
+        LEAST.replace("/data/out", "/data/out, validation: {command: [check, '{output_file}', '{slot}']}");
+    let findings = World::with(&text).refused();
+    assert_eq!(
+        codes(&findings),
+        [(Code::InvalidTemplate, "output.validation.command.2")],
+        "{}",
+        shown(&findings)
+    );
+}
