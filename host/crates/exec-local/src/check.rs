@@ -1,0 +1,228 @@
+//! A validation command, run to its end under a time limit.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use orchestrator_core::scheduler::ExitStatus;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{OFlags, fcntl_setfl};
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{PidfdFlags, Signal, pidfd_open};
+
+use crate::proctable::{ProcTable, TreeKey};
+use crate::{reap, registry, signal};
+
+/// Tells one check's processes from all others.
+const MARKER: &str = "ORCHESTRATOR_CHECK_ID";
+static COUNTER: AtomicU64 = AtomicU64::new(1);
+/// Bytes of output kept for the message.
+const KEPT: usize = 4096;
+/// A check that still forks after so many rounds of SIGKILL is left alone.
+const ROUNDS: usize = 16;
+/// After the kill, a process that hangs in the kernel is given up.
+const UNKILLABLE: Duration = Duration::from_secs(5);
+
+/// How a check ended.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CheckOutcome {
+    /// How.
+    pub status: ExitStatus,
+    /// The first 4 KiB of what it wrote to standard output and error.
+    pub output: Vec<u8>,
+}
+
+/// Why a check has no outcome.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// No command was given.
+    #[error("the check has no command")]
+    Empty,
+    /// It could not be started.
+    #[error("{program} could not be started: {source}")]
+    Spawn {
+        /// What was to be run.
+        program: String,
+        /// The operating system's words.
+        source: io::Error,
+    },
+    /// It ran too long and was killed with all its descendants.
+    #[error("it ran longer than its limit of {:.1} s and was killed", limit.as_secs_f64())]
+    TimedOut {
+        /// The limit.
+        limit: Duration,
+    },
+}
+
+/// Runs `argv` in a process group of its own, with standard input from `/dev/null`, in `directory` (the host's own when
+/// `None`), with `env` added to the host's environment. Blocks the calling thread until it ends, at most for `limit`;
+/// then, or when it leaves processes behind, its group and descendants are killed.
+///
+/// # Errors
+/// When it cannot be started or runs too long. An exit code other than 0 is an outcome, not an error.
+pub fn run_check(
+    argv: &[OsString],
+    directory: Option<&Path>,
+    env: &[(OsString, OsString)],
+    limit: Duration,
+) -> Result<CheckOutcome, CheckError> {
+    let (program, args) = argv.split_first().ok_or(CheckError::Empty)?;
+    let mut command = Command::new(program);
+    command.args(args).process_group(0).stdin(Stdio::null());
+    let marker = format!("{}-{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
+    command.envs(env.iter().map(|(name, value)| (name, value))).env(MARKER, &marker);
+    if let Some(directory) = directory {
+        command.current_dir(directory);
+    }
+    let failed = |source| CheckError::Spawn { program: program.to_string_lossy().into_owned(), source };
+    let marker = format!("{MARKER}={marker}").into_bytes();
+    let running = Running::start(command, marker).map_err(failed)?;
+    running.wait(limit)
+}
+
+/// A check that runs. Dropping it kills and reaps it.
+struct Running {
+    pid: u32,
+    pidfd: OwnedFd,
+    marker: [Vec<u8>; 1],
+    pipe: Option<OwnedFd>,
+    output: Vec<u8>,
+    reaped: bool,
+}
+
+impl Running {
+    fn start(mut command: Command, marker: Vec<u8>) -> io::Result<Self> {
+        // Orphans of the check come to us, where their mark is found.
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+        fcntl_setfl(&reader, OFlags::NONBLOCK)?;
+        command.stderr(writer.try_clone()?).stdout(writer);
+        let mut children = registry::lock();
+        let pid = command.spawn()?.id();
+        drop(command);
+        let Some(opened) = signal::as_pid(pid).map(|pid| pidfd_open(pid, PidfdFlags::empty())) else {
+            return Err(io::ErrorKind::InvalidData.into());
+        };
+        let pidfd = opened.inspect_err(|_| {
+            signal::to_group(pid, Signal::KILL);
+            reap::reap_blocking(pid);
+        })?;
+        children.insert(pid);
+        Ok(Self { pid, pidfd, marker: [marker], pipe: Some(reader), output: Vec::new(), reaped: false })
+    }
+
+    fn wait(mut self, limit: Duration) -> Result<CheckOutcome, CheckError> {
+        let deadline = Instant::now().checked_add(limit);
+        if !self.ends_before(deadline) {
+            return Err(CheckError::TimedOut { limit });
+        }
+        self.read_output();
+        let status = self.end().unwrap_or(ExitStatus::Signal(9));
+        Ok(CheckOutcome { status, output: std::mem::take(&mut self.output) })
+    }
+
+    /// Reads output until the main process ends; false when the deadline comes first.
+    fn ends_before(&mut self, deadline: Option<Instant>) -> bool {
+        loop {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            // Rounded up, lest the last wait be one of zero length, over and over.
+            let timeout = left.and_then(|left| Timespec::try_from(left + Duration::from_millis(1)).ok());
+            let mut watched = vec![PollFd::new(&self.pidfd, PollFlags::IN)];
+            if let Some(pipe) = &self.pipe {
+                watched.push(PollFd::new(pipe, PollFlags::IN));
+            }
+            match poll(&mut watched, timeout.as_ref()) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(_) => return false,
+            }
+            let ended = !watched[0].revents().is_empty();
+            if ended {
+                return true;
+            }
+            drop(watched);
+            self.read_output();
+            if left.is_some_and(|left| left.is_zero()) {
+                return false;
+            }
+        }
+    }
+
+    /// Takes what the pipe holds; the surplus over what is kept is thrown away.
+    fn read_output(&mut self) {
+        let Some(pipe) = &self.pipe else { return };
+        let mut buffer = [0_u8; 16 * 1024];
+        // At most a mebibyte a turn, so that a check that talks without end still meets its limit.
+        for _ in 0..64 {
+            match rustix::io::read(pipe.as_fd(), &mut buffer) {
+                Ok(length) if length > 0 => {
+                    let room = KEPT.saturating_sub(self.output.len());
+                    self.output.extend_from_slice(&buffer[..length.min(room)]);
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return,
+                Ok(_) | Err(_) => {
+                    self.pipe = None;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Kills what is left of the group and its descendants, and reaps the main process.
+    fn end(&mut self) -> Option<ExitStatus> {
+        self.kill_descendants();
+        signal::to_group(self.pid, Signal::KILL);
+        let patience = Timespec::try_from(UNKILLABLE).unwrap_or_default();
+        let _ = poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&patience));
+        // Those born while the others were killed, now ours.
+        self.kill_descendants();
+        for pid in ProcTable::read_all().ended_orphans() {
+            let _ = reap::reap(pid);
+        }
+        let mut children = registry::lock();
+        let status = reap::reap(self.pid).ok().flatten().map(|reaped| reaped.status);
+        children.remove(&self.pid);
+        self.reaped = true;
+        status
+    }
+}
+
+impl Running {
+    /// Kills descendants and waits for their end until none is found.
+    fn kill_descendants(&self) {
+        let key = TreeKey { main: self.pid, marker: &self.marker };
+        let patience = Timespec::try_from(UNKILLABLE).unwrap_or_default();
+        for _ in 0..ROUNDS {
+            let found = ProcTable::read_all().members(key);
+            let held: Vec<_> =
+                found.alive.iter().filter_map(|stat| Some((stat.pid, signal::open(stat)?))).collect();
+            for (_, pidfd) in &held {
+                signal::to_pidfd(pidfd, Signal::KILL);
+            }
+            for (pid, pidfd) in &held {
+                let _ = poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&patience));
+                let _ = reap::reap(*pid);
+            }
+            for ended in &found.ended {
+                let _ = reap::reap(ended.pid);
+            }
+            if held.is_empty() {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.reaped {
+            self.end();
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! One attempt's process and what the loop knows about it.
+
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use orchestrator_core::AttemptId;
+use orchestrator_core::metrics::Usage;
+use orchestrator_ports::Launch;
+
+use crate::capture::Capture;
+use crate::pidlog::Mark;
+use crate::proctable::TreeKey;
+use crate::spawn::Spawned;
+use crate::stat::Stat;
+
+/// Environment entries that, together, only one attempt's processes have.
+const MARKS: [&str; 3] = ["ORCHESTRATOR_STATE_ID", "ORCHESTRATOR_RUN_ID", ATTEMPT];
+const ATTEMPT: &str = "ORCHESTRATOR_ATTEMPT_ID";
+
+/// How long processes that got SIGKILL may take to go (one that hangs in the kernel never does).
+pub(crate) const UNKILLABLE: Duration = Duration::from_secs(5);
+
+/// Where an attempt's process stands.
+#[derive(Debug)]
+pub(crate) enum Phase {
+    /// The main process runs.
+    Running,
+    /// The main process has ended and is kept unreaped, so that its number still names its group, until its
+    /// descendants are gone and its pipes are closed.
+    Lingering(Lingering),
+}
+
+/// After the main process's end.
+#[derive(Debug)]
+pub(crate) struct Lingering {
+    /// From launch to the main process's end.
+    pub(crate) wall: Duration,
+    /// Open pipes are given up then, unless descendants of ours still hold them.
+    pub(crate) leak_at: Instant,
+    /// Descendants get SIGKILL then.
+    pub(crate) kill_at: Instant,
+    /// They got it.
+    pub(crate) killing: bool,
+    /// They lived until they were killed, though nobody had asked them to end.
+    pub(crate) outlived: bool,
+    /// Those that live.
+    pub(crate) strays: Vec<Stray>,
+}
+
+impl Lingering {
+    /// The next moment at which something is to be done if nothing happens.
+    pub(crate) fn deadline(&self) -> Instant {
+        match (self.strays.is_empty(), self.killing) {
+            (true, _) => self.leak_at,
+            (false, false) => self.kill_at,
+            (false, true) => self.kill_at + UNKILLABLE,
+        }
+    }
+}
+
+/// A descendant that outlives the main process.
+#[derive(Debug)]
+pub(crate) struct Stray {
+    /// As it was seen.
+    pub(crate) stat: Stat,
+    /// Exactly it.
+    pub(crate) pidfd: OwnedFd,
+}
+
+/// What we sent to it so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Orders {
+    /// Main process or tree were asked to end or killed.
+    pub(crate) end: bool,
+    /// The whole tree was asked to end.
+    pub(crate) end_tree: bool,
+    /// SIGKILL was sent.
+    pub(crate) kill: bool,
+    /// SIGKILL was sent to the whole tree.
+    pub(crate) kill_tree: bool,
+    /// The tree was suspended and not resumed.
+    pub(crate) suspended: bool,
+}
+
+/// One attempt's process.
+#[derive(Debug)]
+pub(crate) struct Child {
+    /// Whose.
+    pub(crate) attempt: AttemptId,
+    /// Main process and number of its group.
+    pub(crate) pid: u32,
+    /// Exactly the main process.
+    pub(crate) pidfd: OwnedFd,
+    /// Just before it was started.
+    pub(crate) born: Instant,
+    /// Its descendants' numbers were given after this.
+    pub(crate) mark: Mark,
+    /// What its descendants' environments hold.
+    marker: Vec<Vec<u8>>,
+    /// Captured standard output and error, until they are closed.
+    pub(crate) captures: [Option<Capture>; 2],
+    /// Where it stands.
+    pub(crate) phase: Phase,
+    /// What we sent to it.
+    pub(crate) orders: Orders,
+    /// What descendants used that we reaped.
+    pub(crate) extra: Usage,
+}
+
+impl Child {
+    /// A process that was just started.
+    pub(crate) fn new(launch: &Launch, spawned: Spawned, born: Instant, mark: Mark) -> Self {
+        Self {
+            attempt: launch.attempt,
+            pid: spawned.pid,
+            pidfd: spawned.pidfd,
+            born,
+            mark,
+            marker: marker(launch),
+            captures: spawned.captures,
+            phase: Phase::Running,
+            orders: Orders::default(),
+            extra: Usage::default(),
+        }
+    }
+
+    /// For those who look for its descendants.
+    pub(crate) fn key(&self) -> TreeKey<'_> {
+        TreeKey { main: self.pid, marker: &self.marker }
+    }
+
+    /// Whether somebody still holds a captured stream.
+    pub(crate) fn is_captured(&self) -> bool {
+        self.captures.iter().any(Option::is_some)
+    }
+}
+
+/// The entries of the environment that name the attempt; none when the attempt's own is missing.
+fn marker(launch: &Launch) -> Vec<Vec<u8>> {
+    let set = || launch.settings.env.iter().chain(&launch.env);
+    if !set().any(|(name, _)| name == ATTEMPT) {
+        return Vec::new();
+    }
+    let value = |wanted: &str| set().rfind(|(name, _)| name == wanted).map(|(_, value)| value);
+    let entry =
+        |name: &str| value(name).map(|value| [name.as_bytes(), b"=", value.as_encoded_bytes()].concat());
+    MARKS.into_iter().filter_map(entry).collect()
+}

@@ -1,0 +1,156 @@
+//! The handle that the runtime holds: every call is a message to the executor's thread.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use orchestrator_core::AttemptId;
+use orchestrator_core::scheduler::SpawnFault;
+use orchestrator_ports::{Executor, ExecutorEvent, Launch, SignalScope, Sink, StopSignal};
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::fd::OwnedFd;
+
+use crate::error::ExecError;
+use crate::reactor::Reactor;
+use crate::{fds, reap};
+
+/// How the executor behaves.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Descendants that outlive the main process, and pipes that stay open after it, are given this long.
+    pub leak_timeout: Duration,
+    /// Instead of it, when the whole tree was asked to end: descendants may clean up for this long.
+    pub descendant_grace: Duration,
+    /// Raise the host's soft limit of open files to its hard limit (children get the old one back).
+    pub raise_open_files: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            leak_timeout: Duration::from_millis(100),
+            descendant_grace: Duration::from_secs(1),
+            raise_open_files: true,
+        }
+    }
+}
+
+/// What the thread is told.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// Start a process.
+    Launch(Box<Launch>),
+    /// Signal one attempt.
+    Signal(AttemptId, StopSignal, SignalScope),
+    /// Signal all attempts' trees.
+    SignalAll(StopSignal),
+    /// Kill all, reap all, end.
+    Shutdown,
+}
+
+/// Wakes the thread, at most once until it has looked.
+#[derive(Debug)]
+pub(crate) struct Bell {
+    /// Readable when rung.
+    pub(crate) eventfd: OwnedFd,
+    rung: AtomicBool,
+}
+
+impl Bell {
+    fn ring(&self) {
+        if !self.rung.swap(true, Ordering::SeqCst) {
+            let _ = rustix::io::write(&self.eventfd, &1_u64.to_ne_bytes());
+        }
+    }
+
+    /// To be called before the orders are read.
+    pub(crate) fn quiet(&self) {
+        let mut counter = [0_u8; 8];
+        let _ = rustix::io::read(&self.eventfd, &mut counter);
+        self.rung.store(false, Ordering::SeqCst);
+    }
+}
+
+/// Starts, watches and stops process trees on this machine. Dropping it kills and reaps all that still runs.
+pub struct LocalExecutor {
+    orders: Sender<Order>,
+    bell: Arc<Bell>,
+    sink: Sink<ExecutorEvent>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl LocalExecutor {
+    /// Starts the thread that owns all children. Makes this process a child subreaper, takes back an inherited
+    /// `SIG_IGN` of SIGCHLD and, by choice, raises the soft limit of open files.
+    ///
+    /// # Errors
+    /// When the kernel objects of the loop or the thread cannot be had.
+    pub fn start(sink: Sink<ExecutorEvent>, options: Options) -> Result<Self, ExecError> {
+        reap::ensure_children_are_kept();
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+            .map_err(ExecError::setup("subreaper"))?;
+        let open_files = if options.raise_open_files { fds::raise_fd_limit() } else { None };
+        let eventfd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+            .map_err(ExecError::setup("eventfd"))?;
+        let bell = Arc::new(Bell { eventfd, rung: AtomicBool::new(false) });
+        let (orders, inbox) = channel();
+        let mut reactor = Reactor::new(Arc::clone(&sink), options, open_files, inbox, Arc::clone(&bell))?;
+        let thread = std::thread::Builder::new().name("executor".to_owned());
+        let thread = thread.spawn(move || reactor.run()).map_err(ExecError::Thread)?;
+        Ok(Self { orders, bell, sink, thread: Some(thread) })
+    }
+
+    fn order(&self, order: Order) -> Result<(), Order> {
+        self.orders.send(order).map_err(|unsent| unsent.0)?;
+        self.bell.ring();
+        Ok(())
+    }
+
+    /// Kills every running attempt's tree, reaps it (its `Exited` is told) and ends the thread. Waits for that; a
+    /// process that hangs in the kernel is given up after some seconds.
+    pub fn shutdown(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        let _ = self.order(Order::Shutdown);
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the executor's thread panicked");
+        }
+    }
+}
+
+impl Drop for LocalExecutor {
+    fn drop(&mut self) {
+        if self.thread.is_some() {
+            self.end();
+        }
+    }
+}
+
+impl std::fmt::Debug for LocalExecutor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LocalExecutor").finish_non_exhaustive()
+    }
+}
+
+impl Executor for LocalExecutor {
+    fn launch(&self, launch: Launch) {
+        if let Err(Order::Launch(launch)) = self.order(Order::Launch(Box::new(launch))) {
+            let fault = SpawnFault::Machine { detail: "the executor has ended".to_owned() };
+            (self.sink)(ExecutorEvent::NotStarted { attempt: launch.attempt, fault });
+        }
+    }
+
+    fn signal(&self, attempt: AttemptId, signal: StopSignal, scope: SignalScope) {
+        let _ = self.order(Order::Signal(attempt, signal, scope));
+    }
+
+    fn signal_all(&self, signal: StopSignal) {
+        let _ = self.order(Order::SignalAll(signal));
+    }
+}

@@ -1,0 +1,388 @@
+//! The loop of the one thread that owns all children.
+//!
+//! It waits for four kinds of things: orders, ends of main processes, captured output, ends of descendants. Keys are
+//! made of attempt ids, never of descriptor numbers, which may live on as duplicates in a child between its birth and
+//! its exec.
+
+use std::collections::{HashMap, HashSet};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::{Duration, Instant};
+
+use orchestrator_core::AttemptId;
+use orchestrator_core::scheduler::{ProcessIdentity, SpawnFault};
+use orchestrator_ports::{ExecutorEvent, Launch, SignalScope, Sink, StopSignal};
+use rustix::event::{Timespec, epoll};
+use rustix::io::Errno;
+use rustix::process::{Rlimit, Signal};
+
+use crate::capture::Pumped;
+use crate::child::{Child, Phase};
+use crate::error::ExecError;
+use crate::executor::{Bell, Options, Order};
+use crate::oom::OomWatch;
+use crate::pidlog::{Candidates, Mark, PidLog};
+use crate::proctable::{ProcTable, signal_each};
+use crate::{reap, signal, spawn, sweep};
+
+/// Orders taken before ends and output have their turn again.
+const ORDERS_A_TURN: usize = 64;
+const EVENTS_A_TURN: usize = 256;
+/// A tree that still grows after so many rounds of SIGKILL is left to the sweep after its main process's end.
+const KILL_ROUNDS: usize = 16;
+const BUFFER: usize = 64 * 1024;
+/// Counters are read and orphans reaped this often while attempts run.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// After a shutdown was ordered, processes that cannot be killed are given up.
+const LAST_WAIT: Duration = Duration::from_secs(10);
+
+/// What an epoll key names besides the attempt.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Watch {
+    /// The main process's end.
+    Main,
+    /// Captured stream 0 or 1.
+    Stream(usize),
+    /// The end of a descendant that outlives the main process.
+    Stray,
+}
+
+const BELL: u64 = u64::MAX;
+
+impl Watch {
+    fn key(self, attempt: AttemptId) -> epoll::EventData {
+        let kind = match self {
+            Self::Main => 0,
+            Self::Stream(index) => 1 + index as u64,
+            Self::Stray => 3,
+        };
+        epoll::EventData::new_u64(attempt.0 << 2 | kind)
+    }
+
+    fn from_key(key: u64) -> (AttemptId, Self) {
+        let watch = match key & 3 {
+            0 => Self::Main,
+            3 => Self::Stray,
+            stream => Self::Stream(stream as usize - 1),
+        };
+        (AttemptId(key >> 2), watch)
+    }
+}
+
+/// The thread's state.
+pub(crate) struct Reactor {
+    sink: Sink<ExecutorEvent>,
+    pub(crate) options: Options,
+    open_files: Option<Rlimit>,
+    inbox: Receiver<Order>,
+    bell: Arc<Bell>,
+    epoll: OwnedFd,
+    pub(crate) children: HashMap<AttemptId, Child>,
+    pub(crate) pids: PidLog,
+    /// Orphans that nobody claims were born after this.
+    pub(crate) epoch: Option<Mark>,
+    pub(crate) oom: OomWatch,
+    buffer: Vec<u8>,
+    /// All processes, as read in this turn.
+    sight: Option<Arc<ProcTable>>,
+    housekeeping_at: Instant,
+    /// The shutdown's deadline, once ordered.
+    ending: Option<Instant>,
+}
+
+impl Reactor {
+    pub(crate) fn new(
+        sink: Sink<ExecutorEvent>,
+        options: Options,
+        open_files: Option<Rlimit>,
+        inbox: Receiver<Order>,
+        bell: Arc<Bell>,
+    ) -> Result<Self, ExecError> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(ExecError::setup("epoll"))?;
+        let key = epoll::EventData::new_u64(BELL);
+        epoll::add(&epoll, &bell.eventfd, key, epoll::EventFlags::IN).map_err(ExecError::setup("epoll"))?;
+        Ok(Self {
+            sink,
+            options,
+            open_files,
+            inbox,
+            bell,
+            epoll,
+            children: HashMap::new(),
+            pids: PidLog::new(),
+            epoch: None,
+            oom: OomWatch::new(),
+            buffer: vec![0; BUFFER],
+            sight: None,
+            housekeeping_at: Instant::now(),
+            ending: None,
+        })
+    }
+
+    /// Until the shutdown is done.
+    pub(crate) fn run(&mut self) {
+        let mut events = Vec::with_capacity(EVENTS_A_TURN);
+        let mut orders_left = false;
+        while !self.is_over() {
+            let timeout = if orders_left { Some(Duration::ZERO) } else { self.patience() };
+            let timeout = timeout.and_then(|time| Timespec::try_from(time).ok());
+            events.clear();
+            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), timeout.as_ref()) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => tracing::error!(%error, "the executor cannot wait for its children"),
+            }
+            self.sight = None;
+            for event in events.drain(..) {
+                self.hear(event.data.u64());
+            }
+            self.keep_deadlines();
+            orders_left = self.take_orders();
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.ending.is_some_and(|deadline| self.children.is_empty() || Instant::now() >= deadline)
+    }
+
+    /// How long to wait if nothing happens; for ever when nothing runs.
+    fn patience(&self) -> Option<Duration> {
+        let now = Instant::now();
+        let lingering = self.children.values().filter_map(|child| match &child.phase {
+            Phase::Lingering(lingering) => Some(lingering.deadline()),
+            Phase::Running => None,
+        });
+        let routine = (!self.children.is_empty()).then(|| now + HOUSEKEEPING.min(self.pids.longest_gap()));
+        let next = lingering.chain(routine).chain(self.ending).min()?;
+        // A millisecond more, lest rounding wake us just before the moment.
+        Some(next.saturating_duration_since(now) + Duration::from_millis(1))
+    }
+
+    fn hear(&mut self, key: u64) {
+        if key == BELL {
+            return;
+        }
+        let (attempt, watch) = Watch::from_key(key);
+        match watch {
+            Watch::Main => sweep::main_ended(self, attempt),
+            Watch::Stream(index) => {
+                if self.pump(attempt, index) == Pumped::Closed {
+                    sweep::advance(self, attempt);
+                }
+            }
+            Watch::Stray => sweep::advance(self, attempt),
+        }
+    }
+
+    /// Takes output of one stream, and lets the stream go when it is closed.
+    pub(crate) fn pump(&mut self, attempt: AttemptId, index: usize) -> Pumped {
+        let Some(child) = self.children.get_mut(&attempt) else { return Pumped::Open };
+        let Some(capture) = &mut child.captures[index] else { return Pumped::Closed };
+        let pumped = capture.pump(&mut self.buffer);
+        if pumped == Pumped::Closed {
+            self.let_go(attempt, index);
+        }
+        pumped
+    }
+
+    /// Ends the capture of a stream.
+    pub(crate) fn let_go(&mut self, attempt: AttemptId, index: usize) {
+        let Some(child) = self.children.get_mut(&attempt) else { return };
+        if let Some(capture) = child.captures[index].take() {
+            let _ = epoll::delete(&self.epoll, capture.pipe());
+            capture.finish();
+        }
+    }
+
+    /// Takes some orders; true when more may wait.
+    fn take_orders(&mut self) -> bool {
+        self.bell.quiet();
+        for _ in 0..ORDERS_A_TURN {
+            match self.inbox.try_recv() {
+                Ok(Order::Launch(launch)) => self.launch(&launch),
+                Ok(Order::Signal(attempt, number, scope)) => self.signal(attempt, number, scope),
+                Ok(Order::SignalAll(number)) => self.signal_all(number),
+                Ok(Order::Shutdown) | Err(TryRecvError::Disconnected) => {
+                    self.begin_to_end();
+                    return false;
+                }
+                Err(TryRecvError::Empty) => return false,
+            }
+        }
+        true
+    }
+
+    fn begin_to_end(&mut self) {
+        if self.ending.is_none() {
+            self.ending = Some(Instant::now() + LAST_WAIT);
+            self.signal_all(StopSignal(Signal::KILL.as_raw()));
+        }
+    }
+
+    fn launch(&mut self, launch: &Launch) {
+        let attempt = launch.attempt;
+        if self.children.contains_key(&attempt) {
+            tracing::error!(%attempt, "an attempt was launched twice; the second launch is ignored");
+            return;
+        }
+        let born = Instant::now();
+        let started = if self.ending.is_some() {
+            Err(SpawnFault::Machine { detail: "the executor is ending".to_owned() })
+        } else {
+            spawn::spawn(launch, self.open_files)
+        };
+        match started {
+            Ok(spawned) => self.watch(launch, spawned, born),
+            Err(fault) => (self.sink)(ExecutorEvent::NotStarted { attempt, fault }),
+        }
+    }
+
+    /// From now on the loop hears of the child.
+    fn watch(&mut self, launch: &Launch, spawned: spawn::Spawned, born: Instant) {
+        let attempt = launch.attempt;
+        let identity = ProcessIdentity { pid: spawned.pid, start_ticks: spawned.start_ticks };
+        let mark = self.pids.launched(spawned.pid);
+        if self.children.is_empty() {
+            self.epoch = Some(mark);
+        }
+        let child = Child::new(launch, spawned, born, mark);
+        let mut heard = self.listen(&child.pidfd, attempt, Watch::Main);
+        for (index, capture) in child.captures.iter().enumerate() {
+            if let Some(capture) = capture {
+                heard = heard.and(self.listen(capture.pipe(), attempt, Watch::Stream(index)));
+            }
+        }
+        let pid = child.pid;
+        self.children.insert(attempt, child);
+        (self.sink)(ExecutorEvent::Started { attempt, identity });
+        if let Err(error) = heard {
+            // Only when the kernel's limit of epoll watches (per user) is exhausted: without ears it cannot be kept.
+            tracing::error!(%attempt, %error, "a process cannot be watched (fs.epoll.max_user_watches); it is ended");
+            signal::to_group(pid, Signal::KILL);
+            sweep::await_unheard(self, attempt);
+        }
+    }
+
+    /// Has the loop hear of a descriptor's readiness.
+    pub(crate) fn listen(&self, fd: impl AsFd, attempt: AttemptId, watch: Watch) -> Result<(), Errno> {
+        epoll::add(&self.epoll, fd, watch.key(attempt), epoll::EventFlags::IN)
+    }
+
+    /// The loop hears of it no longer. To be called before it is closed.
+    pub(crate) fn ignore(&self, fd: impl AsFd) {
+        let _ = epoll::delete(&self.epoll, fd);
+    }
+
+    /// Tells.
+    pub(crate) fn tell(&self, event: ExecutorEvent) {
+        (self.sink)(event);
+    }
+
+    fn signal(&mut self, attempt: AttemptId, number: StopSignal, scope: SignalScope) {
+        let Some(wanted) = signal::from_number(number.0) else {
+            tracing::error!(signal = number.0, "not a signal of this system");
+            return;
+        };
+        let Some(child) = self.children.get_mut(&attempt) else { return };
+        let tree = scope == SignalScope::Tree;
+        let orders = &mut child.orders;
+        let resume = orders.suspended && signal::asks_to_end(wanted);
+        orders.end |= wanted == Signal::KILL || signal::asks_to_end(wanted);
+        orders.end_tree |= tree && signal::asks_to_end(wanted);
+        orders.kill |= wanted == Signal::KILL;
+        orders.kill_tree |= tree && wanted == Signal::KILL;
+        orders.suspended =
+            signal::suspends(wanted) || (orders.suspended && wanted != Signal::CONT && !resume);
+        if tree {
+            self.signal_tree(attempt, wanted);
+            if resume {
+                // A stopped process does not hear that it is to end before it goes on.
+                self.signal_tree(attempt, Signal::CONT);
+            }
+        } else if matches!(child.phase, Phase::Running) {
+            signal::to_pidfd(&child.pidfd, wanted);
+            if resume {
+                signal::to_pidfd(&child.pidfd, Signal::CONT);
+            }
+        }
+        if tree && wanted == Signal::KILL {
+            sweep::kill_now(self, attempt);
+        }
+    }
+
+    fn signal_all(&mut self, number: StopSignal) {
+        let attempts: Vec<AttemptId> = self.children.keys().copied().collect();
+        self.pids.observe();
+        for attempt in attempts {
+            self.signal(attempt, number, SignalScope::Tree);
+        }
+    }
+
+    /// Signals the group, and descendants outside it: these are looked up first, while their parents still live to
+    /// vouch for them. SIGKILL is repeated while new ones appear.
+    fn signal_tree(&mut self, attempt: AttemptId, wanted: Signal) {
+        let rounds = if wanted == Signal::KILL { KILL_ROUNDS } else { 1 };
+        let Some(pid) = self.children.get(&attempt).map(|child| child.pid) else { return };
+        let mut reached = HashSet::new();
+        for round in 0..rounds {
+            let mut members = sweep::members(self, attempt).unwrap_or_default();
+            if round == 0 {
+                signal::to_group(pid, wanted);
+            }
+            members
+                .alive
+                .retain(|member| member.pgid != pid && reached.insert((member.pid, member.start_ticks)));
+            if members.alive.is_empty() {
+                return;
+            }
+            signal_each(&members.alive, wanted);
+            if wanted == Signal::KILL {
+                self.look_anew();
+            }
+        }
+    }
+
+    /// The processes at the candidates; a walk over /proc is shared by all who ask within one turn.
+    pub(crate) fn table(&mut self, candidates: &Candidates) -> Arc<ProcTable> {
+        match candidates {
+            Candidates::Numbers(_) => Arc::new(ProcTable::read(candidates)),
+            Candidates::Everywhere => {
+                Arc::clone(self.sight.get_or_insert_with(|| Arc::new(ProcTable::read_all())))
+            }
+        }
+    }
+
+    /// What is seen from now on is newer.
+    pub(crate) fn look_anew(&mut self) {
+        self.sight = None;
+    }
+
+    fn keep_deadlines(&mut self) {
+        let now = Instant::now();
+        let due = |child: &&Child| matches!(&child.phase, Phase::Lingering(it) if it.deadline() <= now);
+        let attempts: Vec<AttemptId> =
+            self.children.values().filter(due).map(|child| child.attempt).collect();
+        for attempt in attempts {
+            sweep::advance(self, attempt);
+        }
+        if self.children.is_empty() {
+            return;
+        }
+        self.pids.observe_when_due();
+        if now >= self.housekeeping_at {
+            self.housekeeping_at = now + HOUSEKEEPING;
+            self.oom.observe();
+            self.reap_orphans();
+        }
+    }
+
+    /// Reaps orphans that came to us and ended: init would have done it, were we no subreaper.
+    pub(crate) fn reap_orphans(&mut self) {
+        if reap::peek_zombie().is_none() {
+            return;
+        }
+        for pid in ProcTable::read_all().ended_orphans() {
+            let _ = reap::reap(pid);
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The executor on real processes.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
+
+mod common;
+mod launch;
+mod orphans;
+mod trees;
