@@ -17,8 +17,10 @@ mod prepare;
 mod publish;
 mod scan;
 mod selector;
+mod survey;
 
 pub use error::FilesError;
 pub use layout::FilesHandle;
 pub use local::LocalFiles;
 pub use options::{Check, Durability, FilesOptions, Known};
+pub use survey::{SurveyError, survey};

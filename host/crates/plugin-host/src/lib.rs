@@ -20,3 +20,4 @@ pub use library::{
     Catalog, CatalogProblem, ContentHash, ElfFault, FileFault, FileProblem, Library, PluginFile, Probe,
     ProbeFault, ResolveError, probe_here,
 };
+pub use orchestrator_plugin_api::{API_VERSION, ClassDescriptor, Descriptor, PluginKind};

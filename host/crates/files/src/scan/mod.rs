@@ -12,8 +12,8 @@ use orchestrator_ports::{FilesEvent, Sink};
 
 use crate::layout::FilesHandle;
 use crate::selector::Selector;
-use batch::Batches;
-use walk::Walk;
+pub(crate) use batch::Batches;
+pub(crate) use walk::Walk;
 
 /// What the scanning thread needs.
 pub(crate) struct Scanner {
