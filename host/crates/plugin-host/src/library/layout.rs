@@ -26,12 +26,19 @@ pub(crate) fn check(
     })
 }
 
-/// `PluginLibrary > new_metrics > class: …`
+/// `new_metrics > result > collect_process > result > retry_after_ms: u32 → u64`
+///
+/// Of all differences the innermost tells most: the others follow from it.
 fn in_one_line(errors: &AbiInstabilityErrors) -> String {
-    let Some(first) = errors.errors.first() else { return "no details".to_owned() };
-    let place: Vec<&str> = first.stack_trace.iter().map(|step| name_of(&step.expected)).collect();
-    let what = first.errs.first().map(describe).unwrap_or_default();
-    if place.is_empty() { what } else { format!("{}: {what}", place.join(" > ")) }
+    let told = errors.errors.iter().filter(|error| !error.errs.is_empty());
+    let Some(innermost) = told.max_by_key(|error| error.stack_trace.len()) else {
+        return "no details".to_owned();
+    };
+    let mut place: Vec<&str> = innermost.stack_trace.iter().map(|step| name_of(&step.expected)).collect();
+    place.retain(|name| !matches!(*name, "0" | "field_0" | "obj" | "vtable"));
+    place.dedup();
+    let what = innermost.errs.first().map(describe).unwrap_or_default();
+    format!("{}: {what}", place.join(" > ").replace("__returns", "result"))
 }
 
 fn name_of(step: &TLFieldOrFunction) -> &'static str {
@@ -56,5 +63,64 @@ fn describe(error: &AbiInstability) -> String {
         }
         AbiInstability::MismatchedPrimitive(types) => format!("{:?} → {:?}", types.expected, types.found),
         other => format!("{other:?}").chars().take_while(|c| !matches!(c, '(' | '{' | '\n')).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check;
+    use abi_stable::StableAbi;
+    use abi_stable::type_layout::TypeLayout;
+    use semver::Version;
+
+    /// The same module in three versions of a contract, and one that breaks it.
+    macro_rules! version {
+        ($name:ident { $($later:ident : $kind:ty),* } last: $last:ty) => {
+            #[expect(dead_code, reason = "only the layout is of interest")]
+            mod $name {
+                use abi_stable::StableAbi;
+
+                #[repr(C)]
+                #[derive(StableAbi)]
+                #[sabi(kind(Prefix(prefix_ref = ModuleRef, prefix_fields = ModulePrefix)))]
+                #[sabi(missing_field(option))]
+                pub(super) struct Module {
+                    pub(super) first: u32,
+                    #[sabi(last_prefix_field)]
+                    pub(super) last: $last,
+                    $(pub(super) $later: $kind),*
+                }
+            }
+        };
+    }
+
+    version! { old {} last: u64 }
+    version! { new { later: u32, latest: u16 } last: u64 }
+    version! { broken { later: u32 } last: u8 }
+
+    fn between(
+        host: (&'static TypeLayout, &str),
+        library: (&'static TypeLayout, &str),
+    ) -> Result<(), String> {
+        let version = |text| Version::parse(text).unwrap();
+        check((host.0, &version(host.1)), (library.0, &version(library.1)))
+    }
+
+    #[test]
+    fn a_newer_host_takes_an_older_library_and_the_other_way_round() {
+        let (old, new) = ((old::ModuleRef::LAYOUT, "1.0.0"), (new::ModuleRef::LAYOUT, "1.4.0"));
+        assert_eq!(between(old, old), Ok(()));
+        assert_eq!(between(new, new), Ok(()));
+        assert_eq!(between(old, new), Ok(()));
+        assert_eq!(between(new, old), Ok(()));
+        // What the check of `abi_stable` alone would say of a newer host.
+        assert!(abi_stable::abi_stability::abi_checking::check_layout_compatibility(new.0, old.0).is_err());
+    }
+
+    #[test]
+    fn a_changed_field_is_named_in_one_line() {
+        let told =
+            between((old::ModuleRef::LAYOUT, "1.0.0"), (broken::ModuleRef::LAYOUT, "1.1.0")).unwrap_err();
+        assert_eq!(told, "last: type u64 → u8");
     }
 }

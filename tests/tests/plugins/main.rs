@@ -1,0 +1,10 @@
+//! Real plugin libraries against the real plugin host: the bundled ones, a third party's, and ones that do everything
+//! wrong.
+
+mod bundled;
+mod faults;
+mod files;
+mod fixtures;
+mod skew;
+mod third_party;
+mod world;

@@ -1,0 +1,167 @@
+//! A plugin host with instances, and what it tells.
+
+use orchestrator_core::AttemptId;
+use orchestrator_core::metrics::Metrics;
+use orchestrator_core::scheduler::CapacityAnswer;
+use orchestrator_plugin_api::PluginKind;
+use orchestrator_plugin_host::{Catalog, InstanceFailure, InstanceSpec, PluginHost, StartOptions};
+use orchestrator_ports::{PluginEvent, PluginHealth, PluginRound, Plugins, ProcessFacts};
+use serde_json::{Map, Value};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// How long any event may take on a slow machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A directory with the given libraries in it.
+pub(crate) fn directory(libraries: &[&Path]) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    for library in libraries {
+        let name = library.file_name().expect("a file name");
+        std::fs::copy(library, directory.path().join(name)).expect("a copy of a library");
+    }
+    directory
+}
+
+pub(crate) fn spec(kind: PluginKind, class: &str) -> InstanceSpec {
+    InstanceSpec {
+        name: format!("my_{class}"),
+        kind,
+        class: class.to_owned(),
+        config: Map::new(),
+        required: false,
+        deadline: Duration::from_secs(60),
+        interval: None,
+    }
+}
+
+pub(crate) fn metrics(class: &str) -> InstanceSpec {
+    spec(PluginKind::Metrics, class)
+}
+
+pub(crate) fn capacity(class: &str) -> InstanceSpec {
+    spec(PluginKind::Capacity, class)
+}
+
+/// Adds a `config:` section.
+pub(crate) fn with_config(mut spec: InstanceSpec, config: Value) -> InstanceSpec {
+    let Value::Object(config) = config else { panic!("a section is a mapping") };
+    spec.config = config;
+    spec
+}
+
+/// Gives an instance so little time that a hanging one is found out soon.
+pub(crate) fn hasty(mut spec: InstanceSpec) -> InstanceSpec {
+    spec.deadline = Duration::from_millis(300);
+    spec
+}
+
+/// A plugin host at work.
+pub(crate) struct World {
+    pub(crate) host: PluginHost,
+    pub(crate) failures: Vec<InstanceFailure>,
+    events: Receiver<PluginEvent>,
+    rounds: u64,
+    built_in: Metrics,
+    /// Words and sentences heard so far: level, instance, message.
+    pub(crate) said: Vec<(u8, String, String)>,
+    pub(crate) failed: Vec<(String, PluginHealth)>,
+}
+
+/// A finished round.
+pub(crate) struct Round {
+    pub(crate) system: Metrics,
+    pub(crate) processes: Vec<(AttemptId, Metrics)>,
+    pub(crate) capacity: Vec<CapacityAnswer>,
+}
+
+impl World {
+    pub(crate) fn start(directories: &[PathBuf], specs: &[InstanceSpec]) -> Self {
+        Self::start_with(directories, specs, &StartOptions::default())
+    }
+
+    pub(crate) fn start_with(
+        directories: &[PathBuf],
+        specs: &[InstanceSpec],
+        options: &StartOptions,
+    ) -> Self {
+        let (sender, events) = channel();
+        let sender = Mutex::new(sender);
+        let sink = Arc::new(move |event| {
+            let _ = sender.lock().expect("a sender").send(event);
+        });
+        let (host, failures) = PluginHost::start(&Catalog::scan(directories), specs, options, sink);
+        let built_in = Metrics::from([("system.cpu.percent".to_owned(), 10.0)]);
+        Self { host, failures, events, rounds: 0, built_in, said: Vec::new(), failed: Vec::new() }
+    }
+
+    /// Starts one library's instances.
+    pub(crate) fn of(library: &Path, specs: &[InstanceSpec]) -> Self {
+        let directory = directory(&[library]);
+        Self::start(&[directory.path().to_owned()], specs)
+    }
+
+    /// Replaces the host's own metrics of the coming rounds.
+    pub(crate) fn built_in(&mut self, metrics: &[(&str, f64)]) {
+        self.built_in = metrics.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
+    }
+
+    pub(crate) fn round(&mut self) -> Round {
+        self.round_over(Vec::new(), Metrics::new())
+    }
+
+    pub(crate) fn round_over(&mut self, processes: Vec<ProcessFacts>, calibration: Metrics) -> Round {
+        self.rounds += 1;
+        let current = self.built_in.clone();
+        let round = PluginRound { number: self.rounds, processes, calibration, current };
+        self.host.begin_round(Arc::new(round));
+        loop {
+            match self.events.recv_timeout(PATIENCE).expect("a round ends") {
+                PluginEvent::Said { instance, level, message } => self.said.push((level, instance, message)),
+                PluginEvent::Health { instance, health } => self.failed.push((instance, health)),
+                PluginEvent::RoundFinished { number, system, processes, capacity } => {
+                    assert_eq!(number, self.rounds);
+                    return Round { system, processes, capacity };
+                }
+            }
+        }
+    }
+
+    /// Rounds until `done`; a plugin that never gets there fails the test.
+    pub(crate) fn rounds_until(&mut self, done: impl Fn(&Self, &Round) -> bool) -> Round {
+        for _ in 0..100 {
+            let round = self.round();
+            if done(self, &round) {
+                return round;
+            }
+        }
+        panic!("100 rounds changed nothing; heard: {:?}", self.said);
+    }
+
+    /// The only sentence with which an instance was given up.
+    pub(crate) fn sentence(&self, instance: &str) -> (String, bool) {
+        let own = self.failed.iter().filter(|(name, _)| name == instance);
+        let sentences: Vec<_> = own
+            .map(|(_, health)| match health {
+                PluginHealth::Failed { sentence, required } => (sentence.clone(), *required),
+                PluginHealth::Ready => panic!("{instance} is called ready"),
+            })
+            .collect();
+        assert_eq!(sentences.len(), 1, "{instance} was given up {} times", sentences.len());
+        sentences[0].clone()
+    }
+
+    /// Whether the host wrote a line about an instance with these words.
+    pub(crate) fn heard(&self, instance: &str, words: &str) -> bool {
+        self.said.iter().any(|(_, name, message)| name == instance && message.contains(words))
+    }
+}
+
+/// A process as the runtime would show it.
+pub(crate) fn facts(attempt: u64, pid: u32, descendants: &[u32]) -> ProcessFacts {
+    let mut tree = vec![pid];
+    tree.extend(descendants);
+    ProcessFacts { attempt: AttemptId(attempt), pid, start_ticks: 1, tree, sample: None }
+}
