@@ -6,9 +6,11 @@
 //! - `limits: {METRIC: MAX}`: most of any metric, summed over our processes.
 //!
 //! Of every limit, with *v* the metric's sum over the *n* running processes, a process's share is *v*/*n* and the
-//! capacity ⌊*max* / (*v*/*n*)⌋; the smallest counts. A share shows only while processes run, and late (connections are
-//! made some time after the start), so the answer is besides never more than twice what is running, and at least 1 where
-//! no limit is reached. With nothing running it is 1, or 0 when a metric of the whole machine is over its limit already.
+//! capacity ⌊*max* / (*v*/*n*)⌋; the smallest counts. While none runs, the last share counts. A share shows only while
+//! processes run, and late (connections are made some time after the start), so the answer is besides never more than twice
+//! as many as now, and at least 1 where no limit is reached. "Now" are the running processes; since short ones come and go
+//! while one looks, up to twice as many and one count as running where so many are allowed at present. A metric of the whole
+//! machine counts as if all of it were ours.
 //!
 //! A metric that nobody measures while processes run is an error: the host then keeps the last good answer as an upper
 //! bound.
@@ -45,7 +47,7 @@ impl CapacityPlugin for CustomCapacity {
                 let advice = "give a number above 0, or remove the limit";
                 return Err(Error::config(format!("the limit on `{metric}` is {max}; {advice}")));
             }
-            limits.push(Limit { metric, max });
+            limits.push(Limit::new(metric, max));
         }
         if limits.is_empty() {
             return Err(Error::config("no limit is given; set `max_connections` or `limits`"));
@@ -55,11 +57,12 @@ impl CapacityPlugin for CustomCapacity {
 
     fn calculate_capacity(&mut self, _: &Readings<'_>, current: &Readings<'_>) -> Result<Capacity> {
         let running = current.get("orchestrator.processes.running").unwrap_or(0.0) as u32;
-        let (processes, reason) =
-            self.0.capacity(running, |metric| current.get(metric)).map_err(|metric| {
-                let advice = "enable the metrics plugin that emits it, or correct the name";
-                Error::unavailable(format!("nobody measures `{metric}`; {advice}"))
-            })?;
+        let allowed = current.get("orchestrator.concurrency.current").unwrap_or(0.0) as u32;
+        let capacity = self.0.capacity(running, allowed, |metric| current.get(metric));
+        let (processes, reason) = capacity.map_err(|metric| {
+            let advice = "enable the metrics plugin that emits it, or correct the name";
+            Error::unavailable(format!("nobody measures `{metric}`; {advice}"))
+        })?;
         Ok(Capacity::new(processes).because(reason))
     }
 }

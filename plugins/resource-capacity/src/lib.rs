@@ -5,13 +5,14 @@
 //!
 //! - CPU: ⌊(*θ*c·*C* − others) / max(*ĉ*, 0.01)⌋, others = max(0, cores in use − cores that our processes use)
 //! - memory: ⌊(*θ*m·*M* − others) / *r*⌋, others = max(0, bytes in use − RSS of our processes)
-//! - disk: when the output file system is at its threshold, no more than are running
+//! - disk: when the output file system is at its threshold, no more than now
 //!
 //! The smallest of these is the answer, never below 0. What others use is subtracted, our own use is not: it is what is
 //! being divided. (First rule of the control law in the capacity notes: N = ⌊(θ·C − background)/ĉ⌋.)
 //!
-//! Without a calibration it feels its way: one more than are running while CPU and memory are below their thresholds, as
-//! many as are running at a threshold, one fewer above it. CPU counts as above only 5 points over its threshold, since
+//! Without a calibration it feels its way: one more than now while CPU and memory are below their thresholds, as many as
+//! now at a threshold, one fewer above it. "Now" are the running processes; since short ones come and go while one looks, up
+//! to twice as many and one count as running where so many are allowed at present. CPU counts as above only 5 points over its threshold, since
 //! stopping a process for a busy CPU loses work and saves nothing.
 
 mod room;
@@ -54,7 +55,10 @@ fn read_machine(current: &Readings<'_>) -> Result<Machine> {
         memory_used: need("system.memory.used_bytes")?,
         memory_ours: current.get("orchestrator.processes.rss_bytes").unwrap_or(0.0),
         disk_used: fraction("system.disk.percent", 0.0),
-        running: current.get("orchestrator.processes.running").unwrap_or(0.0) as u32,
+        now: room::now(
+            current.get("orchestrator.processes.running").unwrap_or(0.0) as u32,
+            current.get("orchestrator.concurrency.current").unwrap_or(0.0) as u32,
+        ),
         cpu_threshold: fraction("limits.cpu_threshold_percent", 80.0),
         memory_threshold: fraction("limits.memory_threshold_percent", 75.0),
         disk_threshold: fraction("limits.disk_usage_threshold_percent", 90.0),

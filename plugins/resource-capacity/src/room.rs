@@ -10,7 +10,7 @@ pub(crate) struct Machine {
     pub(crate) memory_used: f64,
     pub(crate) memory_ours: f64,
     pub(crate) disk_used: f64,
-    pub(crate) running: u32,
+    pub(crate) now: u32,
     pub(crate) cpu_threshold: f64,
     pub(crate) memory_threshold: f64,
     pub(crate) disk_threshold: f64,
@@ -28,6 +28,12 @@ const LEAST_CORES: f64 = 0.01;
 const CPU_TOLERANCE: f64 = 0.05;
 const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
 
+/// How many run now. Short processes come and go: of those that are allowed, up to twice the running ones and one more
+/// count as only just ended.
+pub(crate) fn now(running: u32, allowed: u32) -> u32 {
+    allowed.min(running.saturating_mul(2).saturating_add(1)).max(running)
+}
+
 /// The answer and its reason where a process's needs are known.
 pub(crate) fn by_calibration(machine: &Machine, one: &Calibration) -> (u32, String) {
     let mut limits = vec![cpu_room(machine, one)];
@@ -40,21 +46,20 @@ pub(crate) fn by_calibration(machine: &Machine, one: &Calibration) -> (u32, Stri
 pub(crate) fn by_feel(machine: &Machine) -> (u32, String) {
     let cpu = machine.cores_used / machine.cores.max(LEAST_CORES);
     let memory = machine.memory_used / machine.memory.max(1.0);
-    let running = machine.running;
+    let now = machine.now;
     if memory > machine.memory_threshold {
-        return (running.saturating_sub(1), format!("memory: {} in use", percent(memory)));
+        return (now.saturating_sub(1), format!("memory: {} in use", percent(memory)));
     }
     if cpu > machine.cpu_threshold + CPU_TOLERANCE {
-        return (running.saturating_sub(1), format!("cpu: {} in use", percent(cpu)));
+        return (now.saturating_sub(1), format!("cpu: {} in use", percent(cpu)));
     }
     if memory >= machine.memory_threshold {
-        return (running, format!("memory: {} in use", percent(memory)));
+        return (now, format!("memory: {} in use", percent(memory)));
     }
     if cpu >= machine.cpu_threshold {
-        return (running, format!("cpu: {} in use", percent(cpu)));
+        return (now, format!("cpu: {} in use", percent(cpu)));
     }
-    disk_room(machine)
-        .unwrap_or((running.saturating_add(1), "no calibration yet: one more at a time".to_owned()))
+    disk_room(machine).unwrap_or((now.saturating_add(1), "no calibration yet: one more at a time".to_owned()))
 }
 
 fn cpu_room(machine: &Machine, one: &Calibration) -> (u32, String) {
@@ -78,7 +83,7 @@ fn memory_room(machine: &Machine, one: &Calibration) -> Option<(u32, String)> {
 
 fn disk_room(machine: &Machine) -> Option<(u32, String)> {
     let full = machine.disk_used >= machine.disk_threshold;
-    full.then(|| (machine.running, format!("disk: {} in use", percent(machine.disk_used))))
+    full.then(|| (machine.now, format!("disk: {} in use", percent(machine.disk_used))))
 }
 
 fn percent(fraction: f64) -> String {
@@ -92,7 +97,7 @@ fn whole(number: f64) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Calibration, GIB, Machine, by_calibration, by_feel};
+    use super::{Calibration, GIB, Machine, by_calibration, by_feel, now};
 
     fn machine() -> Machine {
         Machine {
@@ -103,7 +108,7 @@ mod tests {
             memory_used: 6.0 * GIB,
             memory_ours: 2.0 * GIB,
             disk_used: 0.5,
-            running: 3,
+            now: 3,
             cpu_threshold: 0.8,
             memory_threshold: 0.75,
             disk_threshold: 0.9,
@@ -143,12 +148,21 @@ mod tests {
     }
 
     #[test]
+    fn a_gap_between_two_short_processes_is_no_decrease() {
+        assert_eq!(now(3, 4), 4);
+        assert_eq!(now(0, 1), 1);
+        assert_eq!(now(2, 100), 5);
+        assert_eq!(now(7, 4), 7);
+        assert_eq!(now(0, 0), 0);
+    }
+
+    #[test]
     fn without_calibration_it_goes_one_by_one() {
         assert_eq!(by_feel(&machine()).0, 4);
         assert_eq!(by_feel(&Machine { cores_used: 3.3, ..machine() }).0, 3);
         assert_eq!(by_feel(&Machine { cores_used: 3.9, ..machine() }).0, 2);
         assert_eq!(by_feel(&Machine { memory_used: 12.0 * GIB, ..machine() }).0, 3);
         assert_eq!(by_feel(&Machine { memory_used: 13.0 * GIB, ..machine() }).0, 2);
-        assert_eq!(by_feel(&Machine { memory_used: 16.0 * GIB, running: 0, ..machine() }).0, 0);
+        assert_eq!(by_feel(&Machine { memory_used: 16.0 * GIB, now: 0, ..machine() }).0, 0);
     }
 }

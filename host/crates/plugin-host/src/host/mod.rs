@@ -73,18 +73,14 @@ impl PluginHost {
         for spec in specs {
             supervisor.add(spec, catalog, options, &sender);
         }
-        let mut failures = supervisor.settle(options.deadline);
+        let failures = supervisor.settle(options.deadline);
         let host = Self { messages: sender, stats: supervisor.stats() };
-        // Without its thread nobody would answer a round: then no instance is there at all.
         let thread = std::thread::Builder::new().name("plugins".to_owned());
-        if let Err(error) = thread.spawn(move || supervisor.run()) {
-            let error = |_: &_| std::io::Error::new(error.kind(), "no thread");
-            failures = specs
-                .iter()
-                .map(|spec| slot::failure_of(spec, None, InstanceFault::Thread(error(spec))))
-                .collect();
+        match thread.spawn(move || supervisor.run()) {
+            Ok(_) => (host, failures),
+            // Without its thread nobody would answer a round.
+            Err(error) => (host, specs.iter().map(|spec| slot::without_thread(spec, &error)).collect()),
         }
-        (host, failures)
     }
 
     /// What every instance has cost so far, in the order of the configuration.

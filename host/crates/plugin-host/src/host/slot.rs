@@ -5,6 +5,7 @@ use crate::instance::context::Context;
 use crate::instance::worker::{Collected, Job};
 use crate::instance::{InstanceFailure, InstanceFault, InstanceSpec, InstanceStats};
 use orchestrator_plugin_api::PluginKind;
+use std::io;
 use std::path::PathBuf;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
@@ -86,7 +87,8 @@ impl Slot {
         let Some(thread) = &self.thread else { return false };
         // A metrics job of many processes renews its mark with every call; the check looks at that.
         self.state = State::Busy { check: now + self.spec.deadline };
-        self.due = self.spec.interval.map(|interval| now + interval);
+        // Rounds are no clockwork: one that comes a tenth early is meant.
+        self.due = self.spec.interval.map(|interval| now + interval.mul_f64(0.9));
         thread.jobs.send(job).is_ok()
     }
 
@@ -122,12 +124,13 @@ impl Slot {
     }
 }
 
-/// The failure of an instance.
-pub(super) fn failure_of(
-    spec: &InstanceSpec,
-    path: Option<PathBuf>,
-    fault: InstanceFault,
-) -> InstanceFailure {
+/// The failure of an instance whose supervisor got no thread.
+pub(super) fn without_thread(spec: &InstanceSpec, error: &io::Error) -> InstanceFailure {
+    let error = io::Error::new(error.kind(), error.to_string());
+    failure_of(spec, None, InstanceFault::Thread(error))
+}
+
+fn failure_of(spec: &InstanceSpec, path: Option<PathBuf>, fault: InstanceFault) -> InstanceFailure {
     InstanceFailure {
         instance: spec.name.clone(),
         kind: spec.kind,

@@ -110,13 +110,13 @@ impl Worker {
         match self.spec.kind {
             PluginKind::Metrics => {
                 let new = module.new_metrics().ok_or_else(|| self.missing_constructor())?;
-                let object = self.measured(|| new(request).into_result()).map_err(start_fault)?;
+                let object = self.booked(|| new(request).into_result()).map_err(start_fault)?;
                 let declared = self.file.class(self.spec.kind, &self.spec.class).map(Declared::new);
                 Ok(Object::Metrics(object, declared.unwrap_or_default()))
             }
             PluginKind::Capacity => {
                 let new = module.new_capacity().ok_or_else(|| self.missing_constructor())?;
-                self.measured(|| new(request).into_result()).map(Object::Capacity).map_err(start_fault)
+                self.booked(|| new(request).into_result()).map(Object::Capacity).map_err(start_fault)
             }
             PluginKind::Unknown => Err(self.missing_constructor()),
         }
@@ -182,10 +182,15 @@ impl Worker {
 
     /// Makes a call under the deadline's eye and books its cost.
     fn measured<T>(&self, call: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
-        let (mark, meter) = (self.context.begin_call(), Meter::start());
+        let _mark = self.context.begin_call();
+        self.booked(call)
+    }
+
+    /// Makes a call and books its cost.
+    fn booked<T>(&self, call: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+        let meter = Meter::start();
         let result = call();
         let (wall, cpu) = meter.stop();
-        drop(mark);
         let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
         stats.calls += 1;
         stats.wall += wall;
