@@ -7,8 +7,10 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// Descriptors that the host holds for one running attempt: pidfd, two pipes, two capture files.
 pub const FDS_PER_CHILD: u64 = 5;
 
-/// Kept free for everything else: database, plugins, scans, the other ends of pipes during a launch.
+/// Kept free for everything else: database, plugins, scans, the other ends of pipes during a launch. The sampler may
+/// keep another eighth of the limit.
 const RESERVE: u64 = 64;
+const SAMPLER_SHARE: u64 = 8;
 
 /// Raises the soft limit of open files to the hard one. Returns the limit before, for the children (`None` when nothing
 /// changed): they get it back right after exec.
@@ -31,7 +33,7 @@ pub fn max_children_by_fds() -> Option<u64> {
 }
 
 fn allowed(limit: u64, open: u64) -> u64 {
-    (limit.saturating_sub(open + RESERVE) / FDS_PER_CHILD).max(1)
+    (limit.saturating_sub(limit / SAMPLER_SHARE + open + RESERVE) / FDS_PER_CHILD).max(1)
 }
 
 #[cfg(test)]
@@ -40,7 +42,7 @@ mod tests {
 
     #[test]
     fn a_low_limit_leaves_few_children_but_never_none() {
-        assert_eq!(allowed(1024, 60), 180);
+        assert_eq!(allowed(1024, 60), 154);
         assert_eq!(allowed(64, 20), 1);
         assert!(max_children_by_fds().is_none_or(|count| count >= 1));
     }

@@ -1,0 +1,160 @@
+//! CPU: usable cores and the share of them in use.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use crate::cgroup;
+
+/// Busy and all clock ticks of the usable processors so far.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+struct Ticks {
+    busy: u64,
+    all: u64,
+}
+
+/// A quota and what its group had used at the last reading.
+#[derive(Debug)]
+struct Metered {
+    cores: f64,
+    directory: PathBuf,
+    unified: bool,
+    used_ns: u64,
+    at: Instant,
+}
+
+/// Watches the CPU.
+#[derive(Debug)]
+pub(crate) struct CpuWatch {
+    last: Ticks,
+    percent: f64,
+    metered: Option<Metered>,
+}
+
+impl CpuWatch {
+    /// Begins to watch: the first reading covers the time since now.
+    pub(crate) fn new() -> Self {
+        let usable = Usable::read();
+        let last = read_ticks(&usable.processors).unwrap_or_default();
+        Self { last, percent: 0.0, metered: usable.quota.and_then(metered) }
+    }
+
+    /// Usable cores now, and the share of them that was in use since the last reading, 0–100.
+    ///
+    /// The share is that of the processors of our affinity mask (`/proc/stat`: everything but idle and iowait; stolen
+    /// time counts as used). Under a quota it is the larger of this and the group's own use of its quota.
+    pub(crate) fn read(&mut self) -> (f64, f64) {
+        let usable = Usable::read();
+        if let Some(now) = read_ticks(&usable.processors) {
+            let all = now.all.saturating_sub(self.last.all);
+            let busy = now.busy.saturating_sub(self.last.busy);
+            if all > 0 {
+                self.percent = (busy as f64 * 100.0 / all as f64).clamp(0.0, 100.0);
+                self.last = now;
+            }
+        }
+        let cores = usable.cores();
+        let metered = usable.quota.and_then(metered);
+        let of_quota = match (&self.metered, &metered) {
+            (Some(before), Some(now)) => share_of_quota(before, now),
+            _ => 0.0,
+        };
+        self.metered = metered;
+        (cores, self.percent.max(of_quota))
+    }
+}
+
+/// What we may use.
+struct Usable {
+    processors: Vec<usize>,
+    quota: Option<(cgroup::Quota, bool)>,
+}
+
+impl Usable {
+    fn read() -> Self {
+        let levels = cgroup::levels("cpu");
+        let quota = cgroup::tightest_quota(&levels).map(|quota| (quota, levels.unified));
+        Self { processors: affinity(), quota }
+    }
+
+    fn cores(&self) -> f64 {
+        let processors = self.processors.len().max(1) as f64;
+        self.quota.as_ref().map_or(processors, |(quota, _)| quota.cores.min(processors))
+    }
+}
+
+fn metered((quota, unified): (cgroup::Quota, bool)) -> Option<Metered> {
+    let used_ns = cgroup::cpu_used(&quota.directory, unified)?;
+    Some(Metered { cores: quota.cores, directory: quota.directory, unified, used_ns, at: Instant::now() })
+}
+
+fn share_of_quota(before: &Metered, now: &Metered) -> f64 {
+    let elapsed = now.at.duration_since(before.at).as_secs_f64();
+    if before.directory != now.directory || before.unified != now.unified || elapsed <= 0.0 {
+        return 0.0;
+    }
+    let used = now.used_ns.saturating_sub(before.used_ns) as f64 / 1e9;
+    (used * 100.0 / (elapsed * now.cores)).clamp(0.0, 100.0)
+}
+
+/// The processors of our affinity mask; all when it cannot be had.
+fn affinity() -> Vec<usize> {
+    match rustix::thread::sched_getaffinity(None) {
+        Ok(set) => (0..rustix::thread::CpuSet::MAX_CPU).filter(|&processor| set.is_set(processor)).collect(),
+        Err(_) => (0..std::thread::available_parallelism().map_or(1, usize::from)).collect(),
+    }
+}
+
+fn read_ticks(processors: &[usize]) -> Option<Ticks> {
+    Some(parse_ticks(&fs::read_to_string("/proc/stat").ok()?, processors))
+}
+
+/// Sums the `cpuN` lines of these processors.
+fn parse_ticks(text: &str, processors: &[usize]) -> Ticks {
+    let mut ticks = Ticks::default();
+    for line in text.lines().skip(1).take_while(|line| line.starts_with("cpu")) {
+        let mut fields = line[3..].split_ascii_whitespace();
+        let Some(processor) = fields.next().and_then(|name| name.parse().ok()) else { continue };
+        if processors.binary_search(&processor).is_err() {
+            continue;
+        }
+        // user nice system idle iowait irq softirq steal; guest time is part of user time.
+        for (column, value) in fields.take(8).enumerate() {
+            let value: u64 = value.parse().unwrap_or(0);
+            ticks.all += value;
+            if column != 3 && column != 4 {
+                ticks.busy += value;
+            }
+        }
+    }
+    ticks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STAT: &str = "cpu  9 9 9 9 9 9 9 9 9 9\ncpu0 10 1 5 80 4 0 0 2 0 0\ncpu1 1 0 0 99 0 0 0 0 0 0\ncpu10 7 0 0 3 0 0 0 0 7 0\nintr 1 2\n";
+
+    #[test]
+    fn only_usable_processors_count_and_waiting_is_not_working() {
+        assert_eq!(parse_ticks(STAT, &[0]), Ticks { busy: 18, all: 102 });
+        assert_eq!(parse_ticks(STAT, &[0, 10]), Ticks { busy: 25, all: 112 });
+        assert_eq!(parse_ticks(STAT, &[2]), Ticks::default());
+    }
+
+    #[test]
+    fn a_quota_is_shared_over_time() {
+        let at = Instant::now();
+        let meter = |used_ns, seconds| Metered {
+            cores: 2.0,
+            directory: "/x".into(),
+            unified: true,
+            used_ns,
+            at: at + std::time::Duration::from_secs(seconds),
+        };
+        let share = share_of_quota(&meter(0, 0), &meter(5_000_000_000, 5));
+        assert!((share - 50.0).abs() < 1e-9, "{share}");
+        assert_eq!(share_of_quota(&meter(9, 0), &meter(0, 1)), 0.0);
+    }
+}
