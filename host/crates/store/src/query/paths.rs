@@ -13,7 +13,8 @@ impl StateReader {
     /// As any reading.
     pub fn each_path(&self, mut each: impl FnMut(TaskId, &[u8])) -> Result<(), StoreError> {
         let wrong = self.wrong();
-        let mut statement = self.connection.prepare("SELECT id, path FROM tasks ORDER BY id").map_err(wrong)?;
+        let mut statement =
+            self.connection.prepare("SELECT id, path FROM tasks ORDER BY id").map_err(wrong)?;
         let mut rows = statement.query([]).map_err(wrong)?;
         while let Some(row) = rows.next().map_err(wrong)? {
             let task = TaskId(row.get(0).map_err(wrong)?);

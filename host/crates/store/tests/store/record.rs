@@ -1,0 +1,273 @@
+//! Records in, tasks out: across ends in order, kills and changes of the command.
+
+use crate::common::*;
+use orchestrator_core::capacity::Baseline;
+use orchestrator_core::scheduler::{ExitStatus, Fact, FailureReason, TaskState, TerminationReason};
+use orchestrator_core::{AttemptId, TaskId, Timestamp};
+use orchestrator_ports::{Record, Store, StoreEvent, SyncMode};
+use orchestrator_store::{Loaded, OpenOptions, RunInfo, StateDir, StoreError};
+
+fn load(directory: &std::path::Path) -> Loaded {
+    open(directory).unwrap().load("command").unwrap()
+}
+
+#[test]
+fn a_task_comes_back_as_it_was_after_every_step() {
+    let keep = tempfile::tempdir().unwrap();
+    let directory = keep.path().join("state");
+    let mut live = begin(&directory);
+    let states: Vec<_> = life(0, 7)
+        .into_iter()
+        .enumerate()
+        .map(|(step, facts)| {
+            live.record(facts);
+            let loaded = load(&crash_copy(&directory, &format!("copy{step}")));
+            assert_eq!((loaded.tasks.len(), loaded.next_attempt), (1, 8));
+            loaded.tasks.into_iter().next().unwrap()
+        })
+        .collect();
+    assert!(states.iter().all(|task| task.path == path(0) && task.detail.attempts == 1));
+    let open = |step: usize| states[step].detail.open.clone();
+    assert_eq!(states[0].state, TaskState::Running);
+    let planned = open(0).unwrap();
+    assert_eq!(
+        (planned.attempt, planned.number, planned.identity, planned.accepted),
+        (AttemptId(7), 1, None, None)
+    );
+    assert_eq!(open(1).unwrap().identity.unwrap().pid, 4_000);
+    assert_eq!(states[1].detail.fingerprint, Some(fingerprint(0)));
+    assert_eq!(open(2).unwrap().accepted, None);
+    assert_eq!(open(3).unwrap().accepted, Some(vec![output(0)]));
+    assert_eq!((states[4].state, open(4)), (TaskState::Completed, None));
+    assert_eq!(states[4].detail.fingerprint, Some(fingerprint(0)));
+}
+
+#[test]
+fn failures_terminations_and_resets_are_counted() {
+    let keep = tempfile::tempdir().unwrap();
+    let mut live = begin(keep.path());
+    let (task, retry_at) = (TaskId(3), Timestamp(77));
+    live.record(vec![named(3), planned(3, 1, 1)]);
+    live.record(vec![Fact::AttemptTerminated {
+        attempt: AttemptId(1),
+        task,
+        reason: TerminationReason::Shutdown,
+        at: at(1),
+    }]);
+    live.record(vec![planned(3, 2, 2), started(3, 2)]);
+    live.record(vec![Fact::AttemptFailed {
+        attempt: AttemptId(2),
+        task,
+        reason: FailureReason::ExitCode(3),
+        retry_at,
+    }]);
+    live.finish();
+    let loaded = load(keep.path()).tasks.remove(0);
+    assert_eq!((loaded.task, loaded.state), (task, TaskState::Pending));
+    assert_eq!((loaded.detail.attempts, loaded.detail.failures), (2, 1));
+    assert_eq!(loaded.detail.retry_at, Some(retry_at));
+
+    let mut live = begin(keep.path());
+    live.record(vec![planned(3, 3, 3), failed(3, 3, FailureReason::Leak)]);
+    live.finish();
+    let loaded = load(keep.path()).tasks.remove(0);
+    assert_eq!((loaded.state, loaded.detail.failures, loaded.detail.retry_at), (TaskState::Failed, 2, None));
+    let mut live = begin(keep.path());
+    live.record(vec![Fact::TaskReset { task, at: at(4) }]);
+    live.finish();
+    let loaded = load(keep.path()).tasks.remove(0);
+    assert_eq!(
+        (loaded.state, loaded.detail.failures, loaded.detail.fingerprint),
+        (TaskState::Pending, 0, None)
+    );
+}
+
+#[test]
+fn many_records_share_commits_and_all_are_acknowledged_in_order() {
+    let keep = tempfile::tempdir().unwrap();
+    let mut live = begin(keep.path());
+    for task in 0..3_000_u32 {
+        for facts in life(task, u64::from(task) + 1) {
+            let sync = if task % 100 == 0 { SyncMode::Synced } else { SyncMode::Written };
+            live.append(facts, sync);
+        }
+    }
+    let (mut commits, mut last) = (0, 0);
+    while last < 15_000 {
+        match live.events.recv_timeout(PATIENCE).unwrap() {
+            StoreEvent::Committed { through } => {
+                assert!(through > last);
+                last = through;
+                commits += 1;
+            }
+            StoreEvent::Failed { detail } => panic!("{detail}"),
+        }
+    }
+    assert!(commits < 15_000, "nothing was grouped");
+    live.finish();
+    let loaded = load(keep.path());
+    assert_eq!((loaded.tasks.len(), loaded.next_attempt), (3_000, 3_001));
+    assert!(loaded.tasks.iter().all(|task| task.state == TaskState::Completed));
+    assert!(loaded.stale.is_empty());
+}
+
+#[test]
+fn work_of_another_command_is_stale_and_its_accepted_output_is_not_published() {
+    let keep = tempfile::tempdir().unwrap();
+    let mut live = begin(keep.path());
+    life(0, 1).into_iter().for_each(|facts| live.record(facts));
+    life(1, 2).into_iter().take(4).for_each(|facts| live.record(facts));
+    live.record(vec![named(2), planned(2, 3, 1), failed(2, 3, FailureReason::ExitCode(1))]);
+    live.finish();
+    let state = open(keep.path()).unwrap();
+    let same = state.load("command").unwrap();
+    assert!(same.stale.is_empty());
+    assert!(same.tasks[1].detail.open.as_ref().unwrap().accepted.is_some());
+    let other = state.load("other").unwrap();
+    assert_eq!(other.stale, [TaskId(0), TaskId(2)]);
+    assert_eq!(other.tasks[1].detail.open.as_ref().unwrap().accepted, None);
+    drop(state);
+
+    let info = RunInfo { command_hash: "other".into(), ..info() };
+    let mut live = begin_as(open(keep.path()).unwrap(), &info);
+    live.record(vec![Fact::TaskReset { task: TaskId(0), at: at(9) }, planned(0, 9, 1), started(0, 9)]);
+    live.record(vec![exited(0, 9, ExitStatus::Code(0)), accepted(0, 9), completed(0, 9)]);
+    live.finish();
+    assert_eq!(open(keep.path()).unwrap().load("other").unwrap().stale, [TaskId(2)]);
+    assert_eq!(load(keep.path()).stale, [TaskId(0)]);
+}
+
+#[test]
+fn published_files_are_told_for_every_completed_task() {
+    let keep = tempfile::tempdir().unwrap();
+    let mut live = begin(keep.path());
+    for task in [0, 2, 4] {
+        life(task, u64::from(task) + 1).into_iter().for_each(|facts| live.record(facts));
+    }
+    live.record(vec![named(5), planned(5, 6, 1), started(5, 6), accepted(5, 6)]);
+    // Done again: the last attempt's output counts.
+    live.record(vec![Fact::TaskReset { task: TaskId(2), at: at(8) }, planned(2, 8, 1), started(2, 8)]);
+    let mut again = output(2);
+    again.size = 1;
+    let outputs = vec![again.clone()];
+    live.record(vec![
+        Fact::OutputAccepted { attempt: AttemptId(8), task: TaskId(2), outputs },
+        completed(2, 8),
+    ]);
+    live.finish();
+    let mut seen = Vec::new();
+    open(keep.path()).unwrap().published(|task, outputs| seen.push((task.0, outputs))).unwrap();
+    assert_eq!(seen, [(0, vec![output(0)]), (2, vec![again]), (4, vec![output(4)])]);
+}
+
+#[test]
+fn a_baseline_is_kept_under_its_key() {
+    let keep = tempfile::tempdir().unwrap();
+    let mut live = begin(keep.path());
+    let baseline = Baseline { samples: 3, cpu_cores: 0.98, rss_peak_bytes: 1.5e9, ..Baseline::default() };
+    live.record(vec![Fact::Calibrated { baseline: Baseline::default() }]);
+    live.record(vec![Fact::Calibrated { baseline }]);
+    live.finish();
+    let state = open(keep.path()).unwrap();
+    assert_eq!(state.baseline("binary").unwrap(), Some(baseline));
+    assert_eq!(state.baseline("another").unwrap(), None);
+    state.forget_baseline("binary").unwrap();
+    assert_eq!(state.baseline("binary").unwrap(), None);
+}
+
+#[test]
+fn a_state_directory_has_one_run_at_a_time() {
+    let keep = tempfile::tempdir().unwrap();
+    let live = begin(keep.path());
+    let error = open(keep.path()).unwrap_err();
+    assert!(matches!(error, StoreError::Locked { .. }), "{error}");
+    assert!(error.to_string().contains(&std::process::id().to_string()), "{error}");
+    let fresh = OpenOptions { fresh: true, ..OpenOptions::default() };
+    assert!(matches!(StateDir::open(keep.path(), &fresh), Err(StoreError::Locked { .. })));
+    live.finish();
+    drop(open(keep.path()).unwrap());
+}
+
+#[test]
+fn the_end_of_a_run_is_told_to_the_next() {
+    let keep = tempfile::tempdir().unwrap();
+    let directory = keep.path().join("state");
+    let state = open(&directory).unwrap();
+    assert_eq!((state.recovery().last_run, state.recovery().unclean), (None, false));
+    let id = state.state_id().to_owned();
+    let mut live = begin_as(state, &info());
+    life(0, 1).into_iter().for_each(|facts| live.record(facts));
+    let killed = crash_copy(&directory, "killed");
+    live.finish();
+    let clean = open(&directory).unwrap();
+    assert_eq!(clean.recovery().sentence(), None);
+    let after = open(&killed).unwrap();
+    assert!(after.recovery().unclean && !after.recovery().rebooted && after.recovery().cut_pages == 0);
+    assert!(after.recovery().sentence().unwrap().contains("killed"));
+    assert_eq!((clean.state_id(), after.state_id()), (id.as_str(), id.as_str()));
+    assert_eq!(after.load("command").unwrap(), clean.load("command").unwrap());
+    drop(clean);
+    let fresh = StateDir::open(&directory, &OpenOptions { fresh: true, ..OpenOptions::default() }).unwrap();
+    assert_eq!((fresh.load("command").unwrap().tasks.len(), fresh.state_id()), (0, id.as_str()));
+}
+
+#[test]
+fn a_guard_that_is_dropped_writes_what_was_queued_but_ends_no_run() {
+    let keep = tempfile::tempdir().unwrap();
+    let mut live = begin(keep.path());
+    for facts in life(0, 1) {
+        live.append(facts, SyncMode::Synced);
+    }
+    let Live { store, guard, .. } = live;
+    drop(guard);
+    store.append(Record { number: 9, facts: vec![named(1)], sync: SyncMode::Written });
+    let state = open(keep.path()).unwrap();
+    assert!(state.recovery().unclean);
+    assert_eq!(state.load("command").unwrap().tasks[0].state, TaskState::Completed);
+}
+
+#[test]
+fn facts_about_nothing_recorded_fail_the_store() {
+    let keep = tempfile::tempdir().unwrap();
+    let mut live = begin(keep.path());
+    live.append(vec![named(0), planned(0, 1, 1), started(1, 2)], SyncMode::Written);
+    match live.events.recv_timeout(PATIENCE).unwrap() {
+        StoreEvent::Failed { detail } => assert!(detail.contains("task 1 is not recorded"), "{detail}"),
+        other @ StoreEvent::Committed { .. } => panic!("{other:?}"),
+    }
+    assert!(matches!(live.guard.finish(end()), Err(StoreError::Closed { .. })));
+    assert!(load(keep.path()).tasks.is_empty(), "the record was split");
+}
+
+#[test]
+fn extreme_values_come_back() {
+    let keep = tempfile::tempdir().unwrap();
+    let mut live = begin(keep.path());
+    let (task, attempt) = (TaskId(u32::MAX), AttemptId(u64::from(u32::MAX) * 3));
+    let odd = orchestrator_core::scheduler::InputPath::new(b"\xff\n'\";--\x01");
+    live.record(vec![
+        Fact::TaskNamed { task, path: odd.clone() },
+        Fact::AttemptPlanned {
+            attempt,
+            task,
+            number: u32::MAX,
+            slot: orchestrator_core::SlotId(u32::MAX),
+            calibrating: true,
+            at: Timestamp(0),
+        },
+        Fact::AttemptStarted {
+            attempt,
+            task,
+            identity: orchestrator_core::scheduler::ProcessIdentity { pid: u32::MAX, start_ticks: u64::MAX },
+            fingerprint: orchestrator_core::scheduler::Fingerprint { size: u64::MAX, version: i64::MIN },
+            at: Timestamp(u64::MAX),
+        },
+    ]);
+    live.finish();
+    let loaded = load(keep.path()).tasks.remove(0);
+    assert_eq!((loaded.task, loaded.path, loaded.state), (task, odd, TaskState::Calibrating));
+    let open = loaded.detail.open.unwrap();
+    assert_eq!((open.attempt, open.number), (attempt, u32::MAX));
+    assert_eq!(open.identity.unwrap().start_ticks, u64::MAX);
+    assert_eq!(loaded.detail.fingerprint.unwrap().version, i64::MIN);
+}
