@@ -1,6 +1,6 @@
 //! Removing private files.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -17,7 +17,7 @@ impl FilesHandle {
     ///
     /// # Errors
     /// When the private directory cannot be listed. An attempt that cannot be removed is logged and left.
-    pub fn sweep(&self, keep: &HashSet<AttemptId>) -> Result<usize, FilesError> {
+    pub fn sweep(&self, keep: &BTreeSet<AttemptId>) -> Result<usize, FilesError> {
         let path = &self.options.partial_dir;
         let wrong = |source| FilesError::Sweep { path: path.clone(), source };
         let mut removed = 0;

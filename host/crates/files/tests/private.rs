@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -88,7 +88,7 @@ fn sweep_removes_all_but_what_is_kept() {
         room.write(id, "a", &[("a.out", "x")]);
     }
     touch(&output.join(".orchestrator/partial"), &["README"]);
-    let keep = HashSet::from([AttemptId(2), AttemptId(5)]);
+    let keep = BTreeSet::from([AttemptId(2), AttemptId(5)]);
     assert_eq!(room.files.handle().sweep(&keep).unwrap(), 3);
     let left: Vec<bool> = (1..=5).map(|id| room.attempt_dir(id).exists()).collect();
     assert_eq!(left, [false, true, false, false, true]);

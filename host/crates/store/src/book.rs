@@ -126,7 +126,7 @@ impl Book {
         let wrong = translate(&self.path);
         let sql = format!("SELECT {TASK_COLUMNS} FROM tasks WHERE id = ?1");
         let mut statement = connection.prepare_cached(&sql).map_err(wrong)?;
-        let found = statement.query_row([task.0], |row| TaskRow::read(row)).optional().map_err(wrong)?;
+        let found = statement.query_row([task.0], TaskRow::read).optional().map_err(wrong)?;
         let entry = match (found, fact) {
             (Some((Some(row), crc)), _) => {
                 Entry { row, stored: Some(crc), attempts: Vec::new(), changed: false }
@@ -166,7 +166,7 @@ impl Book {
         let wrong = translate(&self.path);
         let sql = format!("SELECT {ATTEMPT_COLUMNS} FROM attempts WHERE task = ?1 AND id = ?2");
         let mut statement = connection.prepare_cached(&sql).map_err(wrong)?;
-        let found = statement.query_row(params![task.0, signed(attempt.0)], |row| AttemptRow::read(row));
+        let found = statement.query_row(params![task.0, signed(attempt.0)], AttemptRow::read);
         let row = match found.optional().map_err(wrong)? {
             Some(Some(row)) => row,
             Some(None) => return Err(self.damaged(format!("the row of attempt {attempt} is broken"))),

@@ -16,9 +16,10 @@ use orchestrator_core::RunId;
 /// What the end of the previous run left.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Recovery {
-    /// The previous run; `None` for a new state.
+    /// The previous run; `None` for a new (or fresh) state.
     pub last_run: Option<RunId>,
-    /// The previous run did not end in order: it was killed, or the machine went down.
+    /// The previous run did not end in order: it was killed, or the machine went down. With `--fresh` too: its
+    /// processes may be left.
     pub unclean: bool,
     /// The machine was started anew since: the completions of the last moments want to be held against the files.
     pub rebooted: bool,
@@ -31,7 +32,7 @@ impl Recovery {
     /// One sentence for the user; `None` when there is nothing to tell.
     #[must_use]
     pub fn sentence(&self) -> Option<String> {
-        if !self.unclean {
+        if !self.unclean || self.last_run.is_none() {
             return None;
         }
         let how = if self.rebooted { "the machine went down" } else { "it was killed" };

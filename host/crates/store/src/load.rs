@@ -90,7 +90,7 @@ fn open_attempt(
     };
     let sql = format!("SELECT {ATTEMPT_COLUMNS} FROM attempts WHERE task = ?1 ORDER BY id DESC LIMIT 1");
     let mut statement = connection.prepare_cached(&sql).map_err(wrong)?;
-    let found = statement.query_row([task.id.0], |row| AttemptRow::read(row)).optional().map_err(wrong)?;
+    let found = statement.query_row([task.id.0], AttemptRow::read).optional().map_err(wrong)?;
     let row = found.flatten().filter(|row| row.outcome == Outcome::Open).ok_or_else(broken)?;
     let accepted = match row.outputs.as_ref().filter(|_| same_command) {
         Some(blob) => Some(outputs::decode(blob, &task.path).ok_or_else(broken)?),

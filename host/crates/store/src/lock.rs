@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -53,7 +53,11 @@ impl fmt::Display for Utc {
 
 /// The lock, held until dropped (or until the process ends, however it ends).
 #[derive(Debug)]
-pub(crate) struct StateLock(File);
+pub(crate) struct StateLock {
+    file: File,
+    /// Who held it before and did not give it back: was killed, or went down with the machine.
+    pub(crate) killed: Option<HostIdentity>,
+}
 
 impl StateLock {
     /// Takes the lock of a directory.
@@ -70,7 +74,7 @@ impl StateLock {
             }
             // Somebody may have removed the file between our open and our lock: then it excludes nobody.
             if is_same(&file, &path) {
-                let mut lock = Self(file);
+                let mut lock = Self { file, killed: None };
                 lock.sign(me).map_err(io_error("write", &path))?;
                 return Ok(lock);
             }
@@ -80,15 +84,17 @@ impl StateLock {
     fn sign(&mut self, me: &HostIdentity) -> io::Result<()> {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
         let holder = Holder { process: Some(me.clone()), since };
-        self.0.set_len(0)?;
-        self.0.write_all(serde_json::to_string(&holder)?.as_bytes())
+        self.killed = read(&mut self.file).process;
+        self.file.set_len(0)?;
+        self.file.rewind()?;
+        self.file.write_all(serde_json::to_string(&holder)?.as_bytes())
     }
 }
 
 impl Drop for StateLock {
     fn drop(&mut self) {
         // Nobody holds it: an empty file says so without anybody having to try the lock.
-        if let Err(error) = self.0.set_len(0) {
+        if let Err(error) = self.file.set_len(0) {
             tracing::warn!(%error, "the lock file cannot be emptied");
         }
     }
@@ -147,7 +153,7 @@ mod tests {
         assert_eq!(live_holder(directory.path()).unwrap().process, Some(me.clone()));
         drop(first);
         assert_eq!(live_holder(directory.path()), None);
-        StateLock::take(directory.path(), &me).unwrap();
+        assert_eq!(StateLock::take(directory.path(), &me).unwrap().killed, None);
     }
 
     #[test]
@@ -167,9 +173,13 @@ mod tests {
         let dead = Holder { process: Some(HostIdentity { start_ticks: 1, ..me.clone() }), since: 5 };
         std::fs::write(directory.path().join(NAME), serde_json::to_string(&dead).unwrap()).unwrap();
         assert_eq!(live_holder(directory.path()), None);
+        let lock = StateLock::take(directory.path(), &me).unwrap();
+        assert_eq!(lock.killed, dead.process, "it never gave it back");
+        assert_eq!(live_holder(directory.path()).unwrap().process, Some(me.clone()));
+        drop(lock);
         std::fs::write(directory.path().join(NAME), b"\xff\0{").unwrap();
         assert_eq!(live_holder(directory.path()), None);
-        StateLock::take(directory.path(), &me).unwrap();
+        assert_eq!(StateLock::take(directory.path(), &me).unwrap().killed, None);
     }
 
     #[test]

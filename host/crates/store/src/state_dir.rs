@@ -62,7 +62,7 @@ impl StateDir {
         let connection = schema::open_writer(&path)?;
         // Whatever is found wrong below must leave the file and its log as they are.
         keep_log_on_close(&connection, &path, true)?;
-        let mut recovery = look_back(&connection, &path, &me, frames)?;
+        let mut recovery = look_back(&connection, &path, &me, frames, lock.killed.as_ref())?;
         damage::check(&connection, &path, recovery.unclean)?;
         recovery.cut_pages = frames.saturating_sub(damage::whole_frames(&connection, &path)?);
         writer::checkpoint(&connection, &path)?;
@@ -180,17 +180,21 @@ fn state_id(directory: &Path) -> Result<String, StoreError> {
     Ok(id)
 }
 
+/// How the last run ended: from its row, from its log, and from a lock that was never given back (which alone is left
+/// of it after `--fresh`).
 fn look_back(
     connection: &Connection,
     path: &Path,
     me: &HostIdentity,
     frames: u64,
+    killed: Option<&HostIdentity>,
 ) -> Result<Recovery, StoreError> {
-    let Some(last) = runs::last(connection).map_err(translate(path))? else { return Ok(Recovery::default()) };
+    let last = runs::last(connection).map_err(translate(path))?;
+    let boot = last.as_ref().map(|run| &run.boot_id).or(killed.map(|killed| &killed.boot_id));
     Ok(Recovery {
-        last_run: Some(last.run),
-        unclean: !last.clean || frames > 0,
-        rebooted: last.boot_id != me.boot_id,
+        unclean: last.as_ref().is_some_and(|run| !run.clean) || frames > 0 || killed.is_some(),
+        rebooted: boot.is_some_and(|boot| *boot != me.boot_id),
+        last_run: last.map(|run| run.run),
         cut_pages: 0,
     })
 }

@@ -114,7 +114,7 @@ impl StateReader {
         let wrong = self.wrong();
         let query = |filter: &str, value: &dyn rusqlite::ToSql| {
             let sql = format!("SELECT {TASK_COLUMNS} FROM tasks WHERE {filter} = ?1");
-            self.connection.query_row(&sql, [value], |row| TaskRow::read(row)).optional().map_err(wrong)
+            self.connection.query_row(&sql, [value], TaskRow::read).optional().map_err(wrong)
         };
         let found = match wanted {
             TaskRef::Id(task) => query("id", &task.0)?,

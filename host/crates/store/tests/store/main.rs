@@ -6,3 +6,4 @@ mod common;
 mod damage;
 mod reading;
 mod record;
+mod scheduler;

@@ -212,6 +212,41 @@ fn the_end_of_a_run_is_told_to_the_next() {
 }
 
 #[test]
+fn a_fresh_start_after_a_kill_still_looks_for_what_was_left_running() {
+    let keep = tempfile::tempdir().unwrap();
+    let directory = keep.path().join("state");
+    let live = begin(&directory);
+    let killed = crash_copy(&directory, "killed");
+    live.finish();
+    let fresh = OpenOptions { fresh: true, ..OpenOptions::default() };
+    let state = StateDir::open(&killed, &fresh).unwrap();
+    assert!(state.recovery().unclean && !state.recovery().rebooted);
+    assert_eq!((state.recovery().last_run, state.recovery().sentence()), (None, None));
+    let state = StateDir::open(&directory, &fresh).unwrap();
+    assert!(!state.recovery().unclean);
+}
+
+#[test]
+fn a_finished_task_takes_less_than_250_bytes() {
+    const TASKS: u32 = 20_000;
+    let keep = tempfile::tempdir().unwrap();
+    let mut live = begin(keep.path());
+    // Launched side by side, as in a run: rows grow while their neighbours do.
+    for block in (0..TASKS).step_by(16) {
+        for step in 0..5 {
+            for task in block..block + 16 {
+                live.append(life(task, u64::from(task) + 1).remove(step), SyncMode::Written);
+            }
+            live.settle();
+        }
+    }
+    live.finish();
+    let size = std::fs::metadata(keep.path().join("state.db")).unwrap().len();
+    assert!(size < 250 * u64::from(TASKS), "{} bytes a task", size / u64::from(TASKS));
+    eprintln!("{} bytes a task", size / u64::from(TASKS));
+}
+
+#[test]
 fn a_guard_that_is_dropped_writes_what_was_queued_but_ends_no_run() {
     let keep = tempfile::tempdir().unwrap();
     let mut live = begin(keep.path());
