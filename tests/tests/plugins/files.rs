@@ -52,7 +52,7 @@ fn a_truncated_library_is_refused_at_every_cut() {
 
 #[test]
 fn a_build_that_aborts_on_panics_is_refused_by_its_descriptor() {
-    let aborting = tiny("tiny-abort", "Aborting", "tiny.abort").replace("\"unwind\"", "\"abort\"").build();
+    let aborting = tiny("tiny-abort", "Aborting", "tiny.abort").flags(&["-C", "panic=abort"]).build();
     let catalog = scan(directory(&[&aborting]).path());
     assert!(problems(&catalog)[0].contains("panic = \"unwind\""), "{:?}", problems(&catalog));
     let world = World::of(&aborting, &[metrics("Aborting")]);

@@ -39,15 +39,14 @@ pub(crate) fn tiny(package: &'static str, class: &str, metric: &str) -> Crate {
         .replace("PACKAGE", package)
         .replace("CLASS", class)
         .replace("METRIC", metric)
-        .replace("PANIC", "unwind")
 }
 
 /// The third party's crate, built where it lies, with its own lock file.
 pub(crate) fn third_party() -> PathBuf {
     let manifest = workspace().join("examples/third-party-plugin/Cargo.toml");
-    let target = fixtures().join("third-party");
-    cargo(&["build", "--locked"], &manifest, &target);
-    target.join("debug/libload_average.so")
+    // Without debug information its dependencies are those of the other crates here, built once.
+    cargo(&["build", "--locked", "--config", "profile.dev.debug=false"], &manifest, &[]);
+    fixtures().join("debug/libload_average.so")
 }
 
 /// A crate to be built outside the workspace.
@@ -55,18 +54,30 @@ pub(crate) struct Crate {
     source: PathBuf,
     package: &'static str,
     words: Vec<(String, String)>,
+    flags: &'static [&'static str],
 }
 
 impl Crate {
     fn fixture(folder: &str, package: &'static str) -> Self {
         let source = workspace().join("tests/fixtures/plugins").join(folder);
         let api = workspace().join("orchestrator-plugin-api").display().to_string();
-        Self { source, package, words: vec![("../../../../orchestrator-plugin-api".to_owned(), api)] }
+        Self {
+            source,
+            package,
+            words: vec![("../../../../orchestrator-plugin-api".to_owned(), api)],
+            flags: &[],
+        }
     }
 
     /// Replaces a word everywhere in the crate.
     pub(crate) fn replace(mut self, word: &str, by: &str) -> Self {
         self.words.push((word.to_owned(), by.to_owned()));
+        self
+    }
+
+    /// Flags for the compiler of this crate; its dependencies are built as always.
+    pub(crate) fn flags(mut self, flags: &'static [&'static str]) -> Self {
+        self.flags = flags;
         self
     }
 
@@ -83,7 +94,7 @@ impl Crate {
         let _lock = lock(self.package);
         copy(&self.source, &folder, &self.words);
         take_lock_file(&folder);
-        cargo(&["build", "--offline"], &folder.join("Cargo.toml"), &fixtures());
+        cargo(&["rustc", "--offline", "--lib"], &folder.join("Cargo.toml"), self.flags);
         fixtures().join(format!("debug/lib{}.so", self.package.replace('-', "_")))
     }
 }
@@ -162,7 +173,7 @@ fn write(path: &Path, content: &[u8]) {
     }
 }
 
-fn cargo(arguments: &[&str], manifest: &Path, target: &Path) {
+fn cargo(arguments: &[&str], manifest: &Path, flags: &[&str]) {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);
     command

@@ -31,7 +31,7 @@ impl Probe {
     ///
     /// # Errors
     /// The program's path cannot be found out.
-    pub fn of_this_program() -> io::Result<Self> {
+    pub fn this_program() -> io::Result<Self> {
         let program = std::env::current_exe()?;
         Ok(Self { program, arguments: vec!["plugin-probe".into()], deadline: Duration::from_secs(10) })
     }
