@@ -1,2 +1,7 @@
 //! The `orchestrator` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    orchestrator_host::main()
+}

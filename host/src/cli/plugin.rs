@@ -1,0 +1,43 @@
+//! `plugin list`, `plugin inspect`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+/// `plugin …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PluginCommand {
+    List(ListArgs),
+    Inspect(InspectArgs),
+}
+
+/// List the plugin libraries that are found: directories, classes, versions, and what is wrong with which file
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Directories are searched in this order: --plugins-dir, ORCHESTRATOR_PLUGINS_DIR (separated by \
+                        colons), plugins.directories of the configuration, the directory of the program, plugins/ in \
+                        it. The first library that exports a class serves it.\n\nExamples:\n  orchestrator plugin \
+                        list\n  orchestrator plugin list --plugins-dir ./plugins\n  orchestrator plugin list \
+                        --config archive.yaml"
+)]
+pub(crate) struct ListArgs {
+    /// Directory to search first (repeatable)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) plugins_dir: Vec<PathBuf>,
+
+    /// Search the directories that this configuration names, too [default: config.yaml if there is one]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// Show what a library says about itself, without loading it: classes, metrics, versions
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  orchestrator plugin inspect target/debug/libmy_plugin.so")]
+pub(crate) struct InspectArgs {
+    /// The library
+    pub(crate) file: PathBuf,
+
+    /// Load it too, in a process of its own, and say what came of it
+    #[arg(long)]
+    pub(crate) load: bool,
+}

@@ -1,0 +1,45 @@
+//! What each command does, one file a command.
+//!
+//! To add a command: its arguments to `cli/`, a file here with a function of the same shape, a line in [`dispatch`].
+
+mod calibrate;
+mod check;
+mod completions;
+mod config;
+mod explain;
+mod init;
+mod logs;
+mod man;
+mod plugin;
+mod run;
+mod schema;
+mod state;
+mod status;
+
+use crate::cli::{Command, ConfigCommand, PluginCommand};
+use crate::errors::Failure;
+use crate::exit::Exit;
+use crate::session::Session;
+
+/// Does what was typed.
+///
+/// # Errors
+/// Whatever keeps the command from its work.
+pub(crate) fn dispatch(command: Command, session: &Session) -> Result<Exit, Failure> {
+    match command {
+        Command::Run(args) => run::run(&args, session),
+        Command::Check(args) => check::check(&args, session),
+        Command::Init(args) => init::init(&args, session),
+        Command::Calibrate(args) => calibrate::calibrate(&args, session),
+        Command::Status(args) => status::status(&args, session),
+        Command::Logs(args) => logs::logs(&args, session),
+        Command::Explain(args) => explain::explain(&args, session),
+        Command::Config(ConfigCommand::Show(args)) => config::show(&args, session),
+        Command::Schema => schema::schema(session),
+        Command::Plugin(PluginCommand::List(args)) => plugin::list(&args, session),
+        Command::Plugin(PluginCommand::Inspect(args)) => plugin::inspect(&args, session),
+        Command::Completions { shell } => completions::completions(shell, session),
+        Command::Man(args) => man::man(&args, session),
+        Command::PluginProbe { file } => Ok(plugin::probe(&file, session)),
+    }
+}

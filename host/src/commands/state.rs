@@ -1,0 +1,166 @@
+//! What `status`, `logs` and `explain` share: whose state is meant, which task, and where its output is.
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use orchestrator_core::config::nearest::nearest;
+use orchestrator_core::plan::log_path;
+use orchestrator_core::scheduler::InputPath;
+use orchestrator_core::{AttemptId, TaskId, Timestamp};
+use orchestrator_store::{StateReader, StoreError, TaskRef, TaskView};
+
+use crate::cli::{Selection, StateSelection, shell_word};
+use crate::errors::Failure;
+use crate::session::Session;
+
+/// Names like the one that was typed, shown at most.
+const LIKE: usize = 3;
+/// Paths of the same name, shown at most.
+const SAME: usize = 8;
+
+/// The state that a selection means.
+pub(super) struct State {
+    /// Its directory.
+    pub(super) directory: PathBuf,
+    /// Its records.
+    pub(super) reader: StateReader,
+    /// The words that mean the same run on another command line.
+    pub(super) typed: Vec<String>,
+}
+
+impl State {
+    /// Opens it for reading; a run that is live is not disturbed.
+    ///
+    /// # Errors
+    /// The configuration cannot be used, or there is no state.
+    pub(super) fn open(selection: &StateSelection, session: &Session) -> Result<Self, Failure> {
+        let directory = directory(selection, session)?;
+        let reader = StateReader::open(&directory).map_err(|error| match error {
+            StoreError::Missing { .. } => Failure::NoState { directory: directory.clone() },
+            other => Failure::State(other),
+        })?;
+        Ok(Self { directory, reader, typed: typed(selection) })
+    }
+
+    /// The task that was typed: a path below the input directory, a number, or a name that only one file has.
+    ///
+    /// # Errors
+    /// None, or several.
+    pub(super) fn task(&self, name: &str) -> Result<TaskView, Failure> {
+        let name = name.strip_prefix("./").unwrap_or(name);
+        let raw = InputPath::new(name.as_bytes());
+        let path = InputPath::from_escaped(name).unwrap_or_else(|| raw.clone());
+        let number = name.parse().ok().map(|number| TaskRef::Id(TaskId(number)));
+        for wanted in [TaskRef::Path(path), TaskRef::Path(raw)].into_iter().chain(number) {
+            if let Some(task) = self.reader.task(&wanted)? {
+                return Ok(task);
+            }
+        }
+        self.by_name(name)
+    }
+
+    fn by_name(&self, name: &str) -> Result<TaskView, Failure> {
+        let mut same = Vec::new();
+        let mut count = 0_usize;
+        let mut names: Vec<String> = Vec::new();
+        self.reader.each_path(|task, path| {
+            let path = InputPath::new(path);
+            let shown = path.to_string();
+            let base = shown.rsplit('/').next().unwrap_or(&shown);
+            if base == name {
+                count += 1;
+                if same.len() < SAME {
+                    same.push((task, shown));
+                }
+            } else if nearest(name, [base, shown.as_str()]).is_some() {
+                names.push(shown);
+            }
+        })?;
+        let name = name.to_owned();
+        match same.as_slice() {
+            [] => Err(Failure::UnknownTask { like: likest(&name, names), name }),
+            [(task, _)] if count == 1 => {
+                self.reader.task(&TaskRef::Id(*task))?.ok_or(Failure::UnknownTask { name, like: Vec::new() })
+            }
+            _ => Err(Failure::AmbiguousTask {
+                name,
+                count,
+                paths: same.into_iter().map(|(_, path)| path).collect(),
+            }),
+        }
+    }
+
+    /// Where the captured output of an attempt is: `stdout` or `stderr`; absent when there was none.
+    pub(super) fn log(&self, attempt: AttemptId, stream: &str) -> PathBuf {
+        self.directory.join(log_path(attempt, stream))
+    }
+}
+
+/// The best few of names that are like the one typed.
+fn likest(name: &str, mut names: Vec<String>) -> Vec<String> {
+    let mut best = Vec::new();
+    while best.len() < LIKE {
+        let Some(near) =
+            nearest(name, names.iter().map(String::as_str)).or(names.first().map(String::as_str))
+        else {
+            break;
+        };
+        let near = near.to_owned();
+        names.retain(|other| *other != near);
+        best.push(near);
+    }
+    best
+}
+
+fn directory(selection: &StateSelection, session: &Session) -> Result<PathBuf, Failure> {
+    if let Some(directory) = &selection.state_dir {
+        return Ok(directory.clone());
+    }
+    match (&selection.output, &selection.config) {
+        (Some(output), None) => Ok(output.join(".orchestrator")),
+        _ => {
+            let all = Selection {
+                config: selection.config.clone(),
+                profile: selection.profile.clone(),
+                set: selection.set.clone(),
+                output: selection.output.as_ref().map(|path| path.to_string_lossy().into_owned()),
+                ..Selection::default()
+            };
+            Ok(session.load(&all)?.config.state_directory())
+        }
+    }
+}
+
+fn typed(selection: &StateSelection) -> Vec<String> {
+    let path = |path: &PathBuf| shell_word(&path.to_string_lossy());
+    let mut words = Vec::new();
+    for (flag, value) in [
+        ("--profile", selection.profile.as_deref().map(shell_word)),
+        ("--output", selection.output.as_ref().map(path)),
+        ("--state-dir", selection.state_dir.as_ref().map(path)),
+    ] {
+        words.extend(value.into_iter().flat_map(|value| [flag.to_owned(), value]));
+    }
+    words.extend(selection.set.iter().flat_map(|set| ["--set".to_owned(), shell_word(set)]));
+    words.extend(selection.config.as_ref().map(path));
+    words
+}
+
+/// Now, as the records count time.
+pub(super) fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    Timestamp(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_likest_names_come_first_and_are_few() {
+        let names = ["bad1.dat", "bad.dat", "sub/bad.dat", "bat.dat", "bad.tad"].map(str::to_owned).to_vec();
+        let best = likest("bda.dat", names);
+        assert_eq!(best.len(), LIKE);
+        assert_eq!(best[0], "bad.dat");
+    }
+}

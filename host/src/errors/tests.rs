@@ -1,0 +1,86 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use orchestrator_core::config::{LoadRequest, Sources, load};
+
+use super::*;
+use crate::style::Style;
+
+/// One file, no environment.
+struct OneFile {
+    text: &'static str,
+    environment: BTreeMap<String, String>,
+}
+
+impl Sources for OneFile {
+    fn read(&self, path: &Path) -> io::Result<String> {
+        if path == Path::new("/work/config.yaml") {
+            Ok(self.text.to_owned())
+        } else {
+            Err(io::ErrorKind::NotFound.into())
+        }
+    }
+    fn environment(&self) -> &BTreeMap<String, String> {
+        &self.environment
+    }
+    fn current_directory(&self) -> &Path {
+        Path::new("/work")
+    }
+}
+
+fn failure(file: &str, text: &'static str) -> Failure {
+    let request = LoadRequest { file: Some(file.into()), ..LoadRequest::default() };
+    Failure::Config(load(&request, &OneFile { text, environment: BTreeMap::new() }).expect_err("it is wrong"))
+}
+
+const WRONG: &str = "\
+binary: {path: /bin/true, flags: ['{input_flie}']}
+input: {files_directory: in}
+output: {directory: out}
+retyr: {}
+";
+
+#[test]
+fn every_finding_is_shown_with_its_line_its_column_and_the_nearest_name() {
+    let failure = failure("config.yaml", WRONG);
+    assert_eq!(failure.exit(), Exit::Config);
+    let text: String =
+        failure.reports().iter().map(|report| report.human(Style::PLAIN, 100) + "\n").collect();
+    for part in [
+        "config.yaml:4:1",
+        "retyr",
+        "did you mean `retry`?",
+        "config.yaml:1:",
+        "{input_flie}",
+        "{input_file}",
+    ] {
+        assert!(text.contains(part), "{part} is missing in:\n{text}");
+    }
+    assert!(!text.contains('\x1b'), "colour without a terminal");
+}
+
+#[test]
+fn a_finding_is_one_json_object_with_its_place() {
+    let reports = failure("config.yaml", WRONG).reports();
+    let found = reports.iter().map(Report::json).find(|value| value["code"] == "unknown-key").unwrap();
+    assert_eq!((found["line"].as_u64(), found["column"].as_u64()), (Some(4), Some(1)));
+    assert_eq!((found["event"].as_str(), found["exit_code"].as_u64()), (Some("error"), Some(78)));
+    assert_eq!(found["source"], "config.yaml");
+}
+
+#[test]
+fn a_missing_configuration_says_how_to_begin() {
+    let failure = failure("nothing.yaml", "");
+    let text = failure.reports()[0].human(Style::PLAIN, 100);
+    assert!(text.contains("nothing.yaml") && text.contains("orchestrator init"), "{text}");
+}
+
+#[test]
+fn sentences_name_the_remedy() {
+    let failure = Failure::UnknownTask { name: "bda.dat".to_owned(), like: vec!["bad.dat".to_owned()] };
+    assert_eq!(
+        failure.reports()[0].human(Style::PLAIN, 100),
+        "error: no task is called `bda.dat`\n  help: did you mean bad.dat?"
+    );
+    assert_eq!(failure.exit().code(), 2);
+}

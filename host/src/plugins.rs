@@ -1,0 +1,122 @@
+//! Where plugin libraries are looked for.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use orchestrator_plugin_host::{Catalog, CatalogProblem, FileFault};
+
+/// The variable that names directories, separated by colons.
+const VARIABLE: &str = "ORCHESTRATOR_PLUGINS_DIR";
+
+/// Who named a directory.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum NamedBy {
+    /// `--plugins-dir`.
+    Flag,
+    /// `ORCHESTRATOR_PLUGINS_DIR`.
+    Environment,
+    /// `plugins.directories`.
+    Configuration,
+    /// Nobody: the program's own directory and `plugins/` in it.
+    Program,
+}
+
+impl NamedBy {
+    /// For people: `--plugins-dir`, …
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Flag => "--plugins-dir",
+            Self::Environment => VARIABLE,
+            Self::Configuration => "plugins.directories",
+            Self::Program => "beside the program",
+        }
+    }
+}
+
+/// The directories in the order of their search.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct SearchPath(pub(crate) Vec<(PathBuf, NamedBy)>);
+
+impl SearchPath {
+    /// Flags, then the variable, then the configuration, then the program's directory and `plugins/` in it, where these
+    /// exist.
+    pub(crate) fn new(
+        flags: &[PathBuf],
+        environment: &BTreeMap<String, String>,
+        configured: &[PathBuf],
+        program: Option<&Path>,
+    ) -> Self {
+        let named = environment.get(VARIABLE).map(String::as_str).unwrap_or_default();
+        let variable = std::env::split_paths(named).filter(|path| !path.as_os_str().is_empty());
+        let beside = program.and_then(Path::parent).map(Path::to_owned);
+        let own = beside.into_iter().flat_map(|beside| [beside.clone(), beside.join("plugins")]);
+        let all = (flags.iter().cloned().map(|path| (path, NamedBy::Flag)))
+            .chain(variable.map(|path| (path, NamedBy::Environment)))
+            .chain(configured.iter().cloned().map(|path| (path, NamedBy::Configuration)))
+            .chain(own.filter(|path| path.is_dir()).map(|path| (path, NamedBy::Program)));
+        let mut places: Vec<(PathBuf, NamedBy)> = Vec::new();
+        for place in all {
+            if places.iter().all(|(known, _)| *known != place.0) {
+                places.push(place);
+            }
+        }
+        Self(places)
+    }
+
+    /// The search path of this program.
+    pub(crate) fn of_this_program(
+        flags: &[PathBuf],
+        environment: &BTreeMap<String, String>,
+        configured: &[PathBuf],
+    ) -> Self {
+        Self::new(flags, environment, configured, std::env::current_exe().ok().as_deref())
+    }
+
+    /// Reads all libraries; nothing of them is executed.
+    pub(crate) fn scan(&self) -> Catalog {
+        Catalog::scan(self.0.iter().map(|(path, _)| path))
+    }
+
+    /// Whether a problem of the catalog is worth a word: a library of something else beside the program is not.
+    pub(crate) fn concerns(&self, problem: &CatalogProblem) -> bool {
+        let CatalogProblem::File(file) = problem else { return true };
+        let parent = file.path.parent();
+        let foreign = matches!(file.fault, FileFault::NoDescriptor);
+        !foreign || self.0.iter().any(|(path, by)| *by != NamedBy::Program && Some(path.as_path()) == parent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_come_before_variable_before_configuration_before_the_program() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = folder.path().join("plugins");
+        std::fs::create_dir(&own).unwrap();
+        let environment = BTreeMap::from([(VARIABLE.to_owned(), "/e1::/e2:/f".to_owned())]);
+        let program = folder.path().join("orchestrator");
+        let path = SearchPath::new(&["/f".into()], &environment, &["/c".into()], Some(&program));
+        let expected = [
+            (PathBuf::from("/f"), NamedBy::Flag),
+            ("/e1".into(), NamedBy::Environment),
+            ("/e2".into(), NamedBy::Environment),
+            ("/c".into(), NamedBy::Configuration),
+            (folder.path().to_owned(), NamedBy::Program),
+            (own, NamedBy::Program),
+        ];
+        assert_eq!(path.0, expected);
+    }
+
+    #[test]
+    fn a_foreign_library_beside_the_program_is_passed_over_in_silence() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("libother.so"), "no library at all").unwrap();
+        let named = SearchPath(vec![(folder.path().to_owned(), NamedBy::Flag)]);
+        let catalog = named.scan();
+        let problems: Vec<_> = catalog.problems().collect();
+        assert_eq!(problems.len(), 1);
+        assert!(named.concerns(problems[0]), "a broken file is always told of");
+    }
+}

@@ -1,0 +1,73 @@
+//! Plugins: every enabled class is exported by a usable library.
+
+use orchestrator_core::config::Config;
+use orchestrator_plugin_host::{Catalog, InstanceSpec, PluginKind, ResolveError};
+use serde::Serialize;
+use std::path::PathBuf;
+
+use super::Findings;
+use crate::exit::Exit;
+use crate::plugins::SearchPath;
+
+/// A plugin instance as it would be started.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct PlannedPlugin {
+    /// Its name in the configuration.
+    pub(crate) name: String,
+    /// What it does.
+    pub(crate) kind: PluginKind,
+    /// Its class.
+    pub(crate) class: String,
+    /// The library that serves the class.
+    pub(crate) library: PathBuf,
+    /// The library's version.
+    pub(crate) version: String,
+}
+
+/// Resolves every enabled instance, and warns of libraries that cannot be used.
+pub(super) fn check(
+    config: &Config,
+    search: &SearchPath,
+    catalog: &Catalog,
+    findings: &mut Findings<'_>,
+) -> Vec<PlannedPlugin> {
+    for problem in catalog.problems().filter(|problem| search.concerns(problem)) {
+        findings.remark(problem.to_string());
+    }
+    let specs = InstanceSpec::enabled(&config.plugins);
+    let mut planned = Vec::new();
+    for spec in specs {
+        match catalog.resolve(spec.kind, &spec.class) {
+            Ok(file) => planned.push(PlannedPlugin {
+                library: file.path.clone(),
+                version: file.descriptor.version.clone(),
+                name: spec.name,
+                kind: spec.kind,
+                class: spec.class,
+            }),
+            Err(error) => {
+                let exit = match error {
+                    ResolveError::OtherKind { .. } => Exit::Config,
+                    ResolveError::Unknown { .. } | ResolveError::Unusable { .. } => Exit::Unavailable,
+                };
+                findings.error(
+                    exit,
+                    &key(config, &spec),
+                    &format!("{} plugin `{}`: {error}", spec.kind, spec.name),
+                    None,
+                );
+            }
+        }
+    }
+    planned
+}
+
+/// `plugins.metrics.0.class`.
+fn key(config: &Config, spec: &InstanceSpec) -> String {
+    let list = match spec.kind {
+        PluginKind::Capacity => &config.plugins.capacity,
+        PluginKind::Metrics | PluginKind::Unknown => &config.plugins.metrics,
+    };
+    let position = list.iter().position(|entry| entry.name == spec.name).unwrap_or_default();
+    format!("plugins.{}.{position}.class", spec.kind)
+}

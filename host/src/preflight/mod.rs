@@ -1,0 +1,71 @@
+//! Everything that can be known before a run is started: `check` prints it, `run` obeys it.
+//!
+//! Reads only. All problems are found at once, each with its place in the configuration where it has one.
+//!
+//! To add a check: write it in the file of its subject with a `&mut Findings`, call it from [`check`].
+
+mod binary;
+mod findings;
+mod inputs;
+mod libraries;
+mod limits;
+mod places;
+mod plan;
+
+use orchestrator_core::config::{Loaded, Severity};
+use orchestrator_plugin_host::Catalog;
+
+use crate::errors::Failure;
+use crate::plugins::SearchPath;
+use crate::report::Report;
+use crate::session::Session;
+use findings::Findings;
+pub(crate) use plan::Plan;
+
+/// How far the look at the inputs goes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Depth {
+    /// Until one is found: the run's own scan finds the rest.
+    First,
+    /// All of them.
+    All,
+}
+
+/// What was found.
+#[derive(Debug)]
+pub(crate) struct Preflight {
+    /// What a run would do.
+    pub(crate) plan: Plan,
+    /// Errors and warnings, in the order of the checks.
+    pub(crate) reports: Vec<Report>,
+}
+
+/// Looks at everything that a configuration names.
+pub(crate) fn check(loaded: &Loaded, search: &SearchPath, catalog: &Catalog, depth: Depth) -> Preflight {
+    let config = &loaded.config;
+    let mut findings = Findings::new(loaded);
+    let program = binary::check(config, &mut findings);
+    let files = inputs::check(config, depth, &mut findings);
+    places::check(config, &mut findings);
+    let plugins = libraries::check(config, search, catalog, &mut findings);
+    let by_open_files = limits::check(config, &mut findings);
+    let plan = Plan::new(config, program, files, plugins, by_open_files);
+    Preflight { plan, reports: findings.reports }
+}
+
+impl Preflight {
+    /// Tells the warnings and hands out the plan.
+    ///
+    /// # Errors
+    /// There are errors: all findings.
+    pub(crate) fn accept(self, session: &Session) -> Result<Plan, Failure> {
+        if self.reports.iter().any(|report| report.severity == Severity::Error) {
+            return Err(Failure::Preflight(self.reports));
+        }
+        self.reports.iter().for_each(|warning| session.tell(warning));
+        Ok(self.plan)
+    }
+}
+
+#[cfg(test)]
+mod tests;

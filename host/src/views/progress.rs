@@ -1,0 +1,226 @@
+//! The state of a run in a few lines: pure functions of a snapshot.
+
+use orchestrator_core::Bytes;
+use orchestrator_core::config::model::ResourceLimits;
+use orchestrator_core::view::{Eta, Snapshot};
+
+use super::words::{cut, duration, number};
+use crate::style::Style;
+
+/// `resource_limits` in percent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Thresholds {
+    cpu: f64,
+    memory: f64,
+    disk: f64,
+}
+
+impl Thresholds {
+    /// Those of a configuration.
+    pub(crate) fn of(limits: &ResourceLimits) -> Self {
+        Self {
+            cpu: limits.cpu_threshold_percent.get(),
+            memory: limits.memory_threshold_percent.get(),
+            disk: limits.disk_usage_threshold_percent.get(),
+        }
+    }
+}
+
+/// The block on a terminal of `width` columns: bar and counts, capacity, machine, time.
+pub(crate) fn block(snapshot: &Snapshot, thresholds: Thresholds, width: usize, style: Style) -> Vec<String> {
+    let width = width.max(20) - 1;
+    let counts = counts(snapshot);
+    let bar = if snapshot.scan_finished {
+        bar(snapshot, width.saturating_sub(counts.chars().count() + 1))
+    } else {
+        String::new()
+    };
+    let first = cut(&format!("{bar}{counts}"), width);
+    let first = match snapshot.failed {
+        0 => style.strong(&first),
+        _ => style.warning(&first),
+    };
+    vec![
+        first,
+        cut(&snapshot.capacity.to_string(), width),
+        machine(snapshot, thresholds, width, style),
+        style.faint(&cut(&time(snapshot), width)),
+    ]
+}
+
+/// All of it in one line, for files and for terminals that cannot draw.
+pub(crate) fn line(snapshot: &Snapshot, thresholds: Thresholds) -> String {
+    let machine = machine(snapshot, thresholds, usize::MAX, Style::PLAIN);
+    format!("{}; {}; {machine}; {}", counts(snapshot), snapshot.capacity, time(snapshot))
+}
+
+/// `412 of 1 000 done, 3 failed, 2 retried, 8 running`.
+fn counts(snapshot: &Snapshot) -> String {
+    let counts = snapshot.counts;
+    let of = match snapshot.scan_finished {
+        true => format!("{} of {} done", number(counts.completed), number(counts.total())),
+        false => format!("{} done of {} found so far", number(counts.completed), number(counts.total())),
+    };
+    let mut text = of;
+    let more = [
+        (counts.failed, "failed"),
+        (snapshot.retried, "retried"),
+        (snapshot.flaky, "flaky"),
+        (snapshot.terminated, "stopped"),
+    ];
+    for (count, word) in more {
+        if count > 0 {
+            text.push_str(&format!(", {} {word}", number(count)));
+        }
+    }
+    let measuring = if counts.calibrating > 0 { " (measuring)" } else { "" };
+    text.push_str(&format!(", {} running{measuring}", number(u64::from(snapshot.running))));
+    text
+}
+
+/// `[=====>    ] ` in at most `room` columns; nothing where there is too little room for it.
+fn bar(snapshot: &Snapshot, room: usize) -> String {
+    let cells = room.saturating_sub(3).min(30);
+    if cells < 8 {
+        return String::new();
+    }
+    let total = snapshot.counts.total().max(1);
+    let done = snapshot.counts.completed + snapshot.counts.failed;
+    let full = usize::try_from(done * cells as u64 / total).unwrap_or(cells);
+    let head = if full < cells { ">" } else { "" };
+    format!("[{}{head}{}] ", "=".repeat(full), " ".repeat(cells - full - head.len()))
+}
+
+/// `cpu 76 % of 80 %, memory 41 % of 75 %, disk 12 % of 90 %; ours 3.1 cores, 1.2 GiB`.
+fn machine(snapshot: &Snapshot, thresholds: Thresholds, width: usize, style: Style) -> String {
+    let system = &snapshot.system;
+    let parts = [
+        ("cpu", system.cpu_percent, thresholds.cpu),
+        ("memory", system.memory_percent(), thresholds.memory),
+        ("disk", system.disk_percent, thresholds.disk),
+    ];
+    let text = |paint: bool| {
+        let shown = parts.map(|(name, now, limit)| {
+            let text = format!("{name} {now:.0} % of {limit:.0} %");
+            if paint && now > limit { style.warning(&text) } else { text }
+        });
+        let ours = format!("{:.1} cores, {}", snapshot.own_cpu_cores, Bytes(snapshot.own_rss_bytes));
+        format!("{}; ours {ours}", shown.join(", "))
+    };
+    let plain = text(false);
+    if plain.chars().count() > width { cut(&plain, width) } else { text(true) }
+}
+
+/// `1m 23s, about 2m 10s left (1m 40s to 2m 50s)`.
+fn time(snapshot: &Snapshot) -> String {
+    let elapsed = duration(snapshot.elapsed);
+    match snapshot.eta {
+        _ if snapshot.stopping => format!("{elapsed}, ending early: nothing new is started"),
+        Some(Eta { likely, low, high }) => {
+            let (likely, low, high) = (duration(likely), duration(low), duration(high));
+            format!("{elapsed}, about {likely} left ({low} to {high})")
+        }
+        None => elapsed,
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use orchestrator_core::Timestamp;
+    use orchestrator_core::capacity::{Baseline, Bound, CapacityDecision};
+    use orchestrator_core::metrics::SystemSample;
+    use orchestrator_core::scheduler::Counts;
+    use std::time::Duration;
+
+    /// A run in its middle.
+    pub(crate) fn snapshot() -> Snapshot {
+        Snapshot {
+            at: Timestamp(90_000_000),
+            elapsed: Duration::from_secs(83),
+            counts: Counts { pending: 577, calibrating: 0, running: 8, completed: 412, failed: 3 },
+            scan_finished: true,
+            completed: 412,
+            failed: 3,
+            retried: 2,
+            terminated: 0,
+            flaky: 1,
+            running: 8,
+            attempts: Vec::new(),
+            capacity: CapacityDecision {
+                target: 8,
+                bound: Bound::Plugin("resource_capacity".to_owned()),
+                reason: "cpu: 8 of 0.40 cores each fit under 80 %".to_owned(),
+                plugins: Vec::new(),
+            },
+            system: SystemSample {
+                cpu_percent: 76.4,
+                memory_total: Bytes(16 << 30),
+                memory_used: Bytes(8 << 30),
+                disk_percent: 12.0,
+                ..SystemSample::default()
+            },
+            own_cpu_cores: 3.14,
+            own_rss_bytes: 3 << 29,
+            baseline: Baseline::default(),
+            eta: Some(Eta {
+                likely: Duration::from_secs(130),
+                low: Duration::from_secs(100),
+                high: Duration::from_secs(170),
+            }),
+            stopping: false,
+        }
+    }
+
+    fn thresholds() -> Thresholds {
+        Thresholds { cpu: 80.0, memory: 75.0, disk: 90.0 }
+    }
+
+    #[test]
+    fn the_block_says_counts_capacity_machine_and_time() {
+        assert_eq!(
+            block(&snapshot(), thresholds(), 100, Style::PLAIN),
+            [
+                "[============>                 ] 412 of 1 000 done, 3 failed, 2 retried, 1 flaky, 8 running",
+                "capacity 8 (plugin resource_capacity: cpu: 8 of 0.40 cores each fit under 80 %)",
+                "cpu 76 % of 80 %, memory 50 % of 75 %, disk 12 % of 90 %; ours 3.1 cores, 1.5 GiB",
+                "1m 23s, about 2m 10s left (1m 40s to 2m 50s)",
+            ]
+        );
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal() {
+        for width in [1, 20, 40, 57, 80, 200] {
+            for line in block(&snapshot(), thresholds(), width, Style::PLAIN) {
+                assert!(line.chars().count() < width.max(20), "{width}: {line:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn before_the_scan_is_over_there_is_no_share_and_no_bar() {
+        let early = Snapshot { scan_finished: false, eta: None, ..snapshot() };
+        let lines = block(&early, thresholds(), 100, Style::PLAIN);
+        assert_eq!(lines[0], "412 done of 1 000 found so far, 3 failed, 2 retried, 1 flaky, 8 running");
+        assert_eq!(lines[3], "1m 23s");
+    }
+
+    #[test]
+    fn one_line_says_it_all_where_nothing_can_be_drawn() {
+        assert_eq!(
+            line(&Snapshot { stopping: true, ..snapshot() }, thresholds()),
+            "412 of 1 000 done, 3 failed, 2 retried, 1 flaky, 8 running; \
+             capacity 8 (plugin resource_capacity: cpu: 8 of 0.40 cores each fit under 80 %); \
+             cpu 76 % of 80 %, memory 50 % of 75 %, disk 12 % of 90 %; ours 3.1 cores, 1.5 GiB; \
+             1m 23s, ending early: nothing new is started"
+        );
+    }
+
+    #[test]
+    fn a_full_bar_has_no_head() {
+        let counts = Counts { completed: 10, ..Counts::default() };
+        assert_eq!(bar(&Snapshot { counts, ..snapshot() }, 13), "[==========] ");
+        assert_eq!(bar(&snapshot(), 9), "");
+    }
+}

@@ -1,0 +1,130 @@
+//! `live.json` in the state directory: the latest snapshot of a run under way, for `status` and `explain` beside it.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use orchestrator_core::Timestamp;
+use orchestrator_core::scheduler::Fact;
+use orchestrator_core::view::Snapshot;
+use orchestrator_ports::{Notice, Subscriber};
+use serde::{Deserialize, Serialize};
+
+const NAME: &str = "live.json";
+/// Time between two writings.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// What the file holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Live {
+    /// The process that wrote it.
+    pub(crate) pid: u32,
+    /// The state of the run when it was written.
+    pub(crate) snapshot: Snapshot,
+}
+
+impl Live {
+    /// What the run under way in a state directory last said; none if none is under way.
+    ///
+    /// A file that a killed host left behind says nothing: its process is gone.
+    pub(crate) fn read(state: &Path) -> Option<Self> {
+        let live: Self = serde_json::from_slice(&fs::read(state.join(NAME)).ok()?).ok()?;
+        let pid = rustix::process::Pid::from_raw(i32::try_from(live.pid).ok()?)?;
+        // Somebody else's process exists too.
+        let alive = !matches!(rustix::process::test_kill_process(pid), Err(rustix::io::Errno::SRCH));
+        alive.then_some(live)
+    }
+
+    fn write(&self, state: &Path) -> io::Result<()> {
+        let new = state.join("live.json.new");
+        let mut file = fs::File::create(&new)?;
+        serde_json::to_writer(&mut file, self)?;
+        file.flush()?;
+        fs::rename(new, state.join(NAME))
+    }
+}
+
+/// Writes the file, on a thread of its own so that a slow disk holds nothing up. Dropping it removes the file.
+pub(crate) struct StatusFile {
+    sender: Option<SyncSender<Box<Snapshot>>>,
+    thread: Option<JoinHandle<()>>,
+    state: PathBuf,
+    last: Option<Timestamp>,
+}
+
+impl StatusFile {
+    /// Begins; the directory has to exist when the first snapshot comes, otherwise nothing is written.
+    pub(crate) fn begin(state: &Path) -> Self {
+        let (sender, snapshots) = sync_channel::<Box<Snapshot>>(1);
+        let directory = state.to_owned();
+        let work = move || {
+            for snapshot in snapshots {
+                let live = Live { pid: std::process::id(), snapshot: *snapshot };
+                if let Err(error) = live.write(&directory) {
+                    tracing::debug!(%error, "live.json cannot be written: `status` shows no capacity");
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("live-status".to_owned()).spawn(work).ok();
+        Self { sender: Some(sender), thread, state: state.to_owned(), last: None }
+    }
+}
+
+impl Subscriber for StatusFile {
+    fn facts(&mut self, _at: Timestamp, _facts: &[Fact]) {}
+
+    fn snapshot(&mut self, snapshot: &Snapshot) {
+        if self.last.is_some_and(|last| snapshot.at.since(last) < EVERY) {
+            return;
+        }
+        // When the last one is still being written, this one is left out.
+        let sent =
+            self.sender.as_ref().is_some_and(|sender| sender.try_send(Box::new(snapshot.clone())).is_ok());
+        if sent {
+            self.last = Some(snapshot.at);
+        }
+    }
+
+    fn notice(&mut self, _at: Timestamp, _notice: &Notice) {}
+}
+
+impl Drop for StatusFile {
+    fn drop(&mut self) {
+        drop(self.sender.take());
+        let _ended = self.thread.take().map(JoinHandle::join);
+        // It may never have been written.
+        let _absent = fs::remove_file(self.state.join(NAME));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::views::progress::tests::snapshot;
+
+    #[test]
+    fn what_a_running_host_writes_can_be_read_beside_it_and_goes_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut view = StatusFile::begin(folder.path());
+        view.snapshot(&snapshot());
+        let start = std::time::Instant::now();
+        while Live::read(folder.path()).is_none() {
+            assert!(start.elapsed() < Duration::from_secs(60), "live.json was never written");
+            std::thread::yield_now();
+        }
+        assert_eq!(Live::read(folder.path()).unwrap().snapshot, snapshot());
+        drop(view);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_a_killed_host_left_says_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        // Above the highest pid that Linux gives.
+        Live { pid: (1 << 22) + 1, snapshot: snapshot() }.write(folder.path()).unwrap();
+        assert_eq!(Live::read(folder.path()), None);
+    }
+}
