@@ -176,13 +176,11 @@ fn write(path: &Path, content: &[u8]) {
 fn cargo(arguments: &[&str], manifest: &Path, flags: &[&str]) {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);
-    command
-        .args(arguments)
-        .arg("--quiet")
-        .arg("--manifest-path")
-        .arg(manifest)
-        .arg("--target-dir")
-        .arg(target);
+    command.args(arguments).arg("--quiet").arg("--manifest-path").arg(manifest);
+    command.arg("--target-dir").arg(fixtures());
+    if !flags.is_empty() {
+        command.arg("--").args(flags);
+    }
     // Settings of the run under test (a wrapper, flags for coverage) are not for third parties.
     for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"] {
         command.env_remove(variable);
