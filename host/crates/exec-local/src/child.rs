@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 use orchestrator_core::AttemptId;
 use orchestrator_core::metrics::Usage;
 use orchestrator_ports::Launch;
+use rustix::process::Signal;
 
 use crate::capture::Capture;
 use crate::pidlog::Mark;
 use crate::proctable::TreeKey;
+use crate::signal;
 use crate::spawn::Spawned;
 use crate::stat::Stat;
 
@@ -80,6 +82,21 @@ pub(crate) struct Orders {
     pub(crate) kill_tree: bool,
     /// The tree was suspended and not resumed.
     pub(crate) suspended: bool,
+}
+
+impl Orders {
+    /// Notes a signal before it is sent. True when a suspended process must be resumed after it, to hear it.
+    pub(crate) fn note(&mut self, wanted: Signal, tree: bool) -> bool {
+        let kill = wanted == Signal::KILL;
+        let asks = signal::asks_to_end(wanted);
+        let resume = self.suspended && asks;
+        self.end |= kill || asks;
+        self.end_tree |= tree && asks;
+        self.kill |= kill;
+        self.kill_tree |= tree && kill;
+        self.suspended = signal::suspends(wanted) || (self.suspended && wanted != Signal::CONT && !resume);
+        resume
+    }
 }
 
 /// One attempt's process.

@@ -10,17 +10,17 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
-/// More numbers than this are looked for by a walk over /proc rather than one by one.
+/// More numbers than this are not asked for one by one, but by a listing of /proc.
 const PROBE_AT_MOST: u64 = 128;
-/// Spans remembered; an attempt older than the oldest one is looked after by a walk over /proc.
+/// Spans remembered; beyond that, the oldest two become one, which covers more than they did.
 const SPANS: usize = 1024;
 /// No machine of today gives out more numbers a second: within `pid_max` divided by this, the cursor cannot have gone
 /// round unseen.
 const FASTEST_PER_SECOND: u64 = 200_000;
 
 /// Numbers from the first to the last, both included.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Span(u32, u32);
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Span(u32, u32);
 
 /// A position in the log: what was given out after it is younger than whoever holds it.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -31,6 +31,8 @@ pub(crate) struct Mark(u64);
 pub(crate) enum Candidates {
     /// Under these numbers, if they live at all.
     Numbers(Vec<u32>),
+    /// Within these spans, sorted and apart: too many numbers to ask for each.
+    Spans(Vec<Span>),
     /// Anywhere.
     Everywhere,
 }
@@ -39,6 +41,18 @@ impl Candidates {
     /// Whether there can be none.
     pub(crate) fn is_empty(&self) -> bool {
         matches!(self, Self::Numbers(numbers) if numbers.is_empty())
+    }
+
+    /// Whether a process of this number is one.
+    pub(crate) fn contain(&self, pid: u32) -> bool {
+        match self {
+            Self::Numbers(numbers) => numbers.contains(&pid),
+            Self::Spans(spans) => {
+                let after = spans.partition_point(|span| span.0 <= pid);
+                after > 0 && pid <= spans[after - 1].1
+            }
+            Self::Everywhere => true,
+        }
     }
 }
 
@@ -49,8 +63,11 @@ pub(crate) struct PidLog {
     cursor: u32,
     read_at: Instant,
     pid_max: u32,
+    /// The position before the first span.
     first: u64,
     spans: VecDeque<Span>,
+    /// Nothing is known about what was given out before this position.
+    known_since: u64,
 }
 
 impl PidLog {
@@ -60,7 +77,8 @@ impl PidLog {
         let pid_max = pid_max.and_then(|text| text.trim().parse().ok()).unwrap_or(32_768);
         let loadavg = File::open("/proc/loadavg").ok();
         let cursor = loadavg.as_ref().and_then(last_pid).unwrap_or(0);
-        Self { loadavg, cursor, read_at: Instant::now(), pid_max, first: 0, spans: VecDeque::new() }
+        let (read_at, spans) = (Instant::now(), VecDeque::new());
+        Self { loadavg, cursor, read_at, pid_max, first: 0, spans, known_since: 0 }
     }
 
     /// How often [`observe`](Self::observe) must be called while attempts run, so that the cursor cannot go round unseen.
@@ -98,11 +116,14 @@ impl PidLog {
 
     /// Where processes can be found that are younger than the mark; call [`observe`](Self::observe) first.
     pub(crate) fn since(&self, mark: Mark) -> Candidates {
-        let Some(skip) = mark.0.checked_sub(self.first) else { return Candidates::Everywhere };
-        let young = || self.spans.iter().skip(usize::try_from(skip).unwrap_or(usize::MAX));
+        if mark.0 < self.known_since {
+            return Candidates::Everywhere;
+        }
+        let skip = usize::try_from(mark.0.saturating_sub(self.first)).unwrap_or(usize::MAX);
+        let young = || self.spans.iter().skip(skip);
         let total: u64 = young().map(|span| u64::from(span.1 - span.0) + 1).sum();
         if total > PROBE_AT_MOST {
-            return Candidates::Everywhere;
+            return Candidates::Spans(merged(young().copied().collect()));
         }
         Candidates::Numbers(young().flat_map(|span| span.0..=span.1).collect())
     }
@@ -127,8 +148,12 @@ impl PidLog {
 
     fn push(&mut self, span: Span) {
         if self.spans.len() == SPANS {
-            self.spans.pop_front();
+            let eldest = self.spans.pop_front();
             self.first += 1;
+            if let (Some(eldest), Some(next)) = (eldest, self.spans.front_mut()) {
+                let cover = if eldest.0 <= next.1 { Span(eldest.0, next.1) } else { Span(1, self.pid_max) };
+                *next = cover;
+            }
         }
         self.spans.push_back(span);
     }
@@ -136,8 +161,22 @@ impl PidLog {
     /// Nothing is known about the past: every mark given so far leads everywhere.
     fn forget(&mut self) {
         self.first += self.spans.len() as u64 + 1;
+        self.known_since = self.first;
         self.spans.clear();
     }
+}
+
+/// Sorted, overlapping and neighbouring spans made one.
+fn merged(mut spans: Vec<Span>) -> Vec<Span> {
+    spans.sort_unstable();
+    let mut apart: Vec<Span> = Vec::with_capacity(spans.len());
+    for span in spans {
+        match apart.last_mut() {
+            Some(last) if span.0 <= last.1.saturating_add(1) => last.1 = last.1.max(span.1),
+            _ => apart.push(span),
+        }
+    }
+    apart
 }
 
 /// The last number given out in our pid namespace.
@@ -159,6 +198,7 @@ mod tests {
             pid_max: 4_194_304,
             first: 0,
             spans: VecDeque::new(),
+            known_since: 0,
         }
     }
 
@@ -191,11 +231,19 @@ mod tests {
     }
 
     #[test]
-    fn many_numbers_or_a_lost_past_lead_everywhere() {
+    fn many_numbers_are_spans_and_a_lost_past_leads_everywhere() {
         let mut many = log(100);
         let mark = many.launched(101);
         many.advance(5_000);
-        assert_eq!(many.since(mark), Candidates::Everywhere);
+        many.launched(5_002);
+        many.advance(5_003);
+        let candidates = many.since(mark);
+        assert_eq!(candidates, Candidates::Spans(vec![Span(102, 5_001), Span(5_003, 5_003)]));
+        for (pid, within) in
+            [(101, false), (102, true), (5_001, true), (5_002, false), (5_003, true), (9_999, false)]
+        {
+            assert_eq!(candidates.contain(pid), within, "{pid}");
+        }
 
         let mut lost = log(100);
         let before = lost.launched(101);
@@ -206,14 +254,20 @@ mod tests {
     }
 
     #[test]
-    fn old_spans_are_dropped_and_their_holders_look_everywhere() {
+    fn a_long_log_covers_more_but_never_less() {
         let mut log = log(100);
         let old = log.launched(101);
         for step in 0..2_000_u32 {
             log.launched(103 + 2 * step);
         }
+        let young = log.mark();
+        log.advance(9_000);
         assert_eq!(log.spans.len(), SPANS);
-        assert_eq!(log.since(old), Candidates::Everywhere);
+        for step in 0..2_000_u32 {
+            assert!(log.since(old).contain(102 + 2 * step));
+        }
+        assert!(!log.since(old).contain(101));
+        assert!(log.since(young).contain(9_000) && !log.since(young).contain(4_000));
     }
 
     #[test]
@@ -223,10 +277,7 @@ mod tests {
         let child = std::process::Command::new("/bin/true").spawn().unwrap();
         log.observe();
         let pid = child.id();
-        match log.since(mark) {
-            Candidates::Numbers(numbers) => assert!(numbers.contains(&pid), "{pid} in {numbers:?}"),
-            Candidates::Everywhere => {}
-        }
+        assert!(log.since(mark).contain(pid), "{pid}");
         assert!(child.wait_with_output().unwrap().status.success());
     }
 }

@@ -37,7 +37,9 @@ impl ProcTable {
     pub(crate) fn read(candidates: &Candidates) -> Self {
         let entries = match candidates {
             Candidates::Numbers(numbers) => numbers.iter().filter_map(|&pid| read_stat(pid)).collect(),
-            Candidates::Everywhere => every_pid().into_iter().filter_map(read_stat).collect(),
+            Candidates::Spans(_) | Candidates::Everywhere => {
+                every_pid().filter(|&pid| candidates.contain(pid)).filter_map(read_stat).collect()
+            }
         };
         Self { entries }
     }
@@ -45,6 +47,14 @@ impl ProcTable {
     /// Reads all processes.
     pub(crate) fn read_all() -> Self {
         Self::read(&Candidates::Everywhere)
+    }
+
+    /// Adds what can be found at more candidates.
+    pub(crate) fn extend(&mut self, candidates: &Candidates) {
+        let more = Self::read(candidates).entries;
+        let known: HashSet<u32> = more.iter().map(|entry| entry.pid).collect();
+        self.entries.retain(|entry| !known.contains(&entry.pid));
+        self.entries.extend(more);
     }
 
     /// What was seen.
@@ -140,7 +150,10 @@ pub(crate) fn signal_each(processes: &[Stat], wanted: rustix::process::Signal) {
 }
 
 /// The numbers of all processes (threads excluded).
-fn every_pid() -> Vec<u32> {
-    let Ok(directory) = fs::read_dir("/proc") else { return Vec::new() };
-    directory.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+fn every_pid() -> impl Iterator<Item = u32> {
+    fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }

@@ -22,13 +22,15 @@ use crate::child::{Child, Phase};
 use crate::error::ExecError;
 use crate::executor::{Bell, Options, Order};
 use crate::oom::OomWatch;
-use crate::pidlog::{Candidates, Mark, PidLog};
+use crate::pidlog::{Mark, PidLog};
 use crate::proctable::{ProcTable, signal_each};
 use crate::{reap, signal, spawn, sweep};
 
 /// Orders taken before ends and output have their turn again.
 const ORDERS_A_TURN: usize = 64;
 const EVENTS_A_TURN: usize = 256;
+/// Looks after the births that happened during a look.
+const LOOKS: usize = 4;
 /// A tree that still grows after so many rounds of SIGKILL is left to the sweep after its main process's end.
 const KILL_ROUNDS: usize = 16;
 const BUFFER: usize = 64 * 1024;
@@ -84,8 +86,6 @@ pub(crate) struct Reactor {
     pub(crate) epoch: Option<Mark>,
     pub(crate) oom: OomWatch,
     buffer: Vec<u8>,
-    /// All processes, as read in this turn.
-    sight: Option<Arc<ProcTable>>,
     housekeeping_at: Instant,
     /// The shutdown's deadline, once ordered.
     ending: Option<Instant>,
@@ -114,7 +114,6 @@ impl Reactor {
             epoch: None,
             oom: OomWatch::new(),
             buffer: vec![0; BUFFER],
-            sight: None,
             housekeeping_at: Instant::now(),
             ending: None,
         })
@@ -132,7 +131,6 @@ impl Reactor {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => tracing::error!(%error, "the executor cannot wait for its children"),
             }
-            self.sight = None;
             for event in events.drain(..) {
                 self.hear(event.data.u64());
             }
@@ -279,20 +277,10 @@ impl Reactor {
     }
 
     fn signal(&mut self, attempt: AttemptId, number: StopSignal, scope: SignalScope) {
-        let Some(wanted) = signal::from_number(number.0) else {
-            tracing::error!(signal = number.0, "not a signal of this system");
-            return;
-        };
+        let Some(wanted) = known_signal(number) else { return };
         let Some(child) = self.children.get_mut(&attempt) else { return };
         let tree = scope == SignalScope::Tree;
-        let orders = &mut child.orders;
-        let resume = orders.suspended && signal::asks_to_end(wanted);
-        orders.end |= wanted == Signal::KILL || signal::asks_to_end(wanted);
-        orders.end_tree |= tree && signal::asks_to_end(wanted);
-        orders.kill |= wanted == Signal::KILL;
-        orders.kill_tree |= tree && wanted == Signal::KILL;
-        orders.suspended =
-            signal::suspends(wanted) || (orders.suspended && wanted != Signal::CONT && !resume);
+        let resume = child.orders.note(wanted, tree);
         if tree {
             self.signal_tree(attempt, wanted);
             if resume {
@@ -310,11 +298,27 @@ impl Reactor {
         }
     }
 
+    /// Signals all trees, with one look at the processes for all of them. After SIGKILL, descendants born meanwhile fall
+    /// in the sweeps that follow the ends of the main processes.
     fn signal_all(&mut self, number: StopSignal) {
-        let attempts: Vec<AttemptId> = self.children.keys().copied().collect();
+        let Some(wanted) = known_signal(number) else { return };
         self.pids.observe();
-        for attempt in attempts {
-            self.signal(attempt, number, SignalScope::Tree);
+        let Some(oldest) = self.children.values().map(|child| child.mark).min() else { return };
+        let table = self.look(oldest);
+        for child in self.children.values_mut() {
+            let members = table.members(child.key()).alive;
+            let outside: Vec<_> = members.into_iter().filter(|member| member.pgid != child.pid).collect();
+            let resume = child.orders.note(wanted, true).then_some(Signal::CONT);
+            for wanted in [Some(wanted), resume].into_iter().flatten() {
+                signal::to_group(child.pid, wanted);
+                signal_each(&outside, wanted);
+            }
+        }
+        if wanted == Signal::KILL {
+            let attempts: Vec<AttemptId> = self.children.keys().copied().collect();
+            for attempt in attempts {
+                sweep::kill_now(self, attempt);
+            }
         }
     }
 
@@ -336,25 +340,29 @@ impl Reactor {
                 return;
             }
             signal_each(&members.alive, wanted);
-            if wanted == Signal::KILL {
-                self.look_anew();
-            }
         }
     }
 
-    /// The processes at the candidates; a walk over /proc is shared by all who ask within one turn.
-    pub(crate) fn table(&mut self, candidates: &Candidates) -> Arc<ProcTable> {
-        match candidates {
-            Candidates::Numbers(_) => Arc::new(ProcTable::read(candidates)),
-            Candidates::Everywhere => {
-                Arc::clone(self.sight.get_or_insert_with(|| Arc::new(ProcTable::read_all())))
-            }
+    /// The processes born since the mark, with those born during the look itself, so that none slips through by being
+    /// born behind the reader's back. Empty, without a look, when no numbers were given to others.
+    pub(crate) fn look(&mut self, since: Mark) -> ProcTable {
+        let candidates = self.pids.since(since);
+        let mut table = ProcTable::default();
+        if candidates.is_empty() {
+            return table;
         }
-    }
-
-    /// What is seen from now on is newer.
-    pub(crate) fn look_anew(&mut self) {
-        self.sight = None;
+        let mut seen = self.pids.mark();
+        table.extend(&candidates);
+        for _ in 0..LOOKS {
+            self.pids.observe();
+            if self.pids.mark() == seen {
+                break;
+            }
+            let more = self.pids.since(seen);
+            seen = self.pids.mark();
+            table.extend(&more);
+        }
+        table
     }
 
     fn keep_deadlines(&mut self) {
@@ -385,4 +393,12 @@ impl Reactor {
             let _ = reap::reap(pid);
         }
     }
+}
+
+fn known_signal(number: StopSignal) -> Option<Signal> {
+    let known = signal::from_number(number.0);
+    if known.is_none() {
+        tracing::error!(signal = number.0, "not a signal of this system");
+    }
+    known
 }

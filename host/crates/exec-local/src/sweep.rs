@@ -1,5 +1,6 @@
 //! From the main process's end to `Exited`: drain the pipes, find what outlives it, end that, reap.
 
+use std::collections::HashSet;
 use std::time::Instant;
 
 use orchestrator_core::AttemptId;
@@ -83,30 +84,19 @@ fn lingering(reactor: &mut Reactor, attempt: AttemptId) -> Option<&mut Lingering
     }
 }
 
-/// The tree's other members. Read again while numbers were given out during the look, so that none slips through by
-/// being born behind the reader's back; `None` when the attempt is gone.
+/// The tree's other members; `None` when the attempt is gone.
 pub(crate) fn members(reactor: &mut Reactor, attempt: AttemptId) -> Option<Members> {
-    let mut members = Members::default();
-    for _ in 0..3 {
-        reactor.pids.observe();
-        let seen = reactor.pids.mark();
-        let child = reactor.children.get(&attempt)?;
-        let alone = matches!(child.phase, Phase::Lingering(_)) && reactor.children.len() == 1;
-        let since = if alone { reactor.epoch.unwrap_or(child.mark).min(child.mark) } else { child.mark };
-        let candidates = reactor.pids.since(since);
-        if candidates.is_empty() {
-            return Some(members);
-        }
-        let table = reactor.table(&candidates);
-        members = table.members(reactor.children.get(&attempt)?.key());
-        if alone && registry::lock().len() == 1 {
-            members.alive.extend(table.escaped_orphans());
-        }
-        reactor.pids.observe();
-        if !members.alive.is_empty() || reactor.pids.mark() == seen {
-            break;
-        }
-        reactor.look_anew();
+    reactor.pids.observe();
+    let child = reactor.children.get(&attempt)?;
+    let alone = matches!(child.phase, Phase::Lingering(_)) && reactor.children.len() == 1;
+    let since = if alone { reactor.epoch.unwrap_or(child.mark).min(child.mark) } else { child.mark };
+    let table = reactor.look(since);
+    let mut members = table.members(reactor.children.get(&attempt)?.key());
+    if alone && registry::lock().len() == 1 {
+        let known: HashSet<u32> = members.alive.iter().map(|member| member.pid).collect();
+        members
+            .alive
+            .extend(table.escaped_orphans().into_iter().filter(|orphan| !known.contains(&orphan.pid)));
     }
     Some(members)
 }
@@ -158,7 +148,6 @@ fn adopt_strays(reactor: &mut Reactor, attempt: AttemptId) -> bool {
     if let Some(lingering) = lingering(reactor, attempt) {
         lingering.strays = strays;
     }
-    reactor.look_anew();
     some
 }
 

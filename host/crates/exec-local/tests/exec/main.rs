@@ -4,5 +4,6 @@
 
 mod common;
 mod launch;
+mod limits;
 mod orphans;
 mod trees;
