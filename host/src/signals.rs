@@ -3,6 +3,8 @@
 //! First SIGINT or SIGTERM: drain; second: stop what runs; third: leave at once. SIGTSTP suspends us and what runs until
 //! SIGCONT. SIGHUP reads the configuration again. SIGUSR1 shows where things stand.
 
+use std::convert::Infallible;
+
 use orchestrator_core::scheduler::Policy;
 use orchestrator_ports::Sink;
 use orchestrator_runtime::Control;
@@ -34,7 +36,7 @@ impl Signals {
 
     /// Passes them on, for ever. `reload` reads the configuration again; when that fails it says so itself and returns
     /// `None`, and the old configuration stays in force.
-    pub(crate) async fn pass_on(mut self, control: Sink<Control>, reload: impl Fn() -> Option<Policy>) {
+    pub(crate) async fn pass_on(mut self, control: Sink<Control>, reload: impl Fn() -> Option<Policy>) -> Infallible {
         let mut stops = 0;
         loop {
             let request = tokio::select! {

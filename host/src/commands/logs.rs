@@ -49,7 +49,7 @@ pub(super) fn logs(args: &LogsArgs, session: &Session) -> Result<Exit, Failure> 
             if several {
                 session
                     .console
-                    .line(&format!("{}", session.style().strong(&format!("== {which}: {stream} =="))));
+                    .line(&session.style().strong(&format!("== {which}: {stream} ==")));
             }
             copy(file, &path)?;
         }

@@ -160,7 +160,7 @@ pub(crate) mod tests {
                 disk_percent: 12.0,
                 ..SystemSample::default()
             },
-            own_cpu_cores: 3.14,
+            own_cpu_cores: 3.12,
             own_rss_bytes: 3 << 29,
             baseline: Baseline::default(),
             eta: Some(Eta {

@@ -1,0 +1,324 @@
+//! The only place that knows every room: builds them for one run, runs it, ends it.
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use orchestrator_core::capacity::Baseline;
+use orchestrator_core::config::model::{Config, Durability, ResumeKey};
+use orchestrator_core::plan::template::{Placeholder, Placeholders, Template};
+use orchestrator_core::plan::{CommandPlan, uses_private_output};
+use orchestrator_core::scheduler::{
+    ExitStatus, InputPath, OutputFault, Policy, Restored, Scheduler, StoredTask, TaskState,
+};
+use orchestrator_core::validation::OutputRules;
+use orchestrator_core::{AttemptId, Bytes, RunId, SlotId, TaskId};
+use orchestrator_exec_local::{LocalExecutor, Options, orphans, run_check};
+use orchestrator_files::{Check, FilesOptions, Known, LocalFiles};
+use orchestrator_plugin_host::{Catalog, InstanceFailure, InstanceSpec, PluginHost, StartOptions};
+use orchestrator_ports::{ChildSettings, Clock, StopSignal, Subscriber};
+use orchestrator_runtime::{
+    LaunchSettings, Rooms, RunEnd, Settings, Sinks, SystemClock, Thresholds, channel,
+};
+use orchestrator_store::{Loaded, OpenOptions, Retention, RunInfo, StateDir, StoreGuard};
+use orchestrator_sysmon::SystemProbe;
+
+use crate::errors::Failure;
+use crate::fingerprint::Fingerprints;
+
+/// `output.validation.command` may take so long.
+const CHECK_LIMIT: Duration = Duration::from_secs(600);
+/// Orphans of a killed host may take so long to die.
+const ORPHAN_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a run is asked for beyond its configuration.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wishes {
+    /// Try again what had failed for good.
+    pub(crate) retry_failed: bool,
+    /// Forget the state of earlier runs.
+    pub(crate) fresh: bool,
+    /// Calibrate, and nothing else.
+    pub(crate) calibrate_only: bool,
+    /// Measure even though a baseline is stored.
+    pub(crate) force_calibration: bool,
+}
+
+/// A state directory that is locked for this run, and what it knows.
+pub(crate) struct OpenState {
+    directory: StateDir,
+    fingerprints: Fingerprints,
+    restored: Restored,
+    /// What is worth telling the user about how the last run ended.
+    pub(crate) remarks: Vec<String>,
+}
+
+impl OpenState {
+    /// Opens and locks the state, ends what a killed host left running, and reads back what is known.
+    ///
+    /// # Errors
+    /// As the store says: locked, damaged, newer, not writable.
+    pub(crate) fn open(config: &Config, fingerprints: Fingerprints, wishes: Wishes) -> Result<Self, Failure> {
+        let retention = Retention {
+            max_age: config.metrics.retention.max_age.get(),
+            max_rows: config.metrics.retention.max_rows,
+        };
+        let options = OpenOptions { fresh: wishes.fresh, retention };
+        let directory = StateDir::open(&config.state_directory(), &options)?;
+        let Loaded { tasks, mut stale, next_attempt } = directory.load(&fingerprints.command)?;
+        let mut remarks: Vec<String> = directory.recovery().sentence().into_iter().collect();
+        let ended = end_orphans(&directory, &tasks)?;
+        if ended > 0 {
+            remarks.push(format!("{ended} processes that the last run left behind were ended"));
+        }
+        if directory.recovery().unclean && directory.recovery().rebooted {
+            let lost = lost_outputs(config, &directory)?;
+            if !lost.is_empty() {
+                remarks.push(format!("{} outputs did not survive and are made again", lost.len()));
+            }
+            stale.extend(lost);
+            stale.sort_unstable();
+            stale.dedup();
+        }
+        if wishes.force_calibration {
+            directory.forget_baseline(&fingerprints.calibration)?;
+        }
+        let baseline = directory.baseline(&fingerprints.calibration)?;
+        let retry_failed = wishes.retry_failed;
+        let restored = Restored { tasks, stale, retry_failed, next_attempt, baseline };
+        Ok(Self { directory, fingerprints, restored, remarks })
+    }
+
+    /// Names of tasks that earlier runs attempted and that are not completed, for the views.
+    pub(crate) fn known(&self) -> Vec<(TaskId, InputPath)> {
+        let open = self.restored.tasks.iter().filter(|task| task.state != TaskState::Completed);
+        open.map(|task| (task.task, task.path.clone())).collect()
+    }
+
+    /// The baseline that would be reused.
+    pub(crate) fn baseline(&self) -> Option<Baseline> {
+        self.restored.baseline
+    }
+}
+
+/// Ends what a killed host left running.
+fn end_orphans(directory: &StateDir, tasks: &[StoredTask]) -> Result<usize, Failure> {
+    let recovery = directory.recovery();
+    if !recovery.unclean || recovery.rebooted {
+        return Ok(0);
+    }
+    let open = tasks.iter().filter_map(|task| task.detail.open.as_ref()?.identity);
+    let recorded: Vec<_> = open.collect();
+    Ok(orphans::kill_orphans(directory.state_id(), &recorded, ORPHAN_PATIENCE)?)
+}
+
+/// After the machine went down: completed tasks whose output is not there as recorded.
+fn lost_outputs(config: &Config, directory: &StateDir) -> Result<Vec<TaskId>, Failure> {
+    let mut lost = Vec::new();
+    directory.published(|task, outputs| {
+        let whole = outputs.iter().all(|output| {
+            let path = config.output.directory.join(OsStr::from_bytes(output.path.as_bytes()));
+            std::fs::metadata(path).is_ok_and(|found| found.len() == output.size)
+        });
+        if !whole {
+            lost.push(task);
+        }
+    })?;
+    Ok(lost)
+}
+
+/// A run whose rooms stand and that can begin.
+pub(crate) struct Composed {
+    rooms: Rooms,
+    scheduler: Scheduler,
+    inbox: orchestrator_runtime::Inbox,
+    settings: Settings,
+    guard: StoreGuard,
+    /// Where signals and other requests go.
+    pub(crate) sinks: Sinks,
+    /// Plugins that could not be started and that the run goes on without.
+    pub(crate) plugin_failures: Vec<InstanceFailure>,
+}
+
+/// Builds all rooms of a run.
+///
+/// # Errors
+/// A room cannot be opened; a class that no library exports, or a required plugin that cannot be started.
+pub(crate) fn compose(
+    config: &Config,
+    catalog: &Catalog,
+    program: &Path,
+    state: OpenState,
+    wishes: Wishes,
+    subscribers: Vec<Box<dyn Subscriber>>,
+) -> Result<Composed, Failure> {
+    let (inbox, sinks) = channel();
+    let specs = InstanceSpec::enabled(&config.plugins);
+    let options = StartOptions { probe: orchestrator_plugin_host::Probe::this_program().ok(), ..StartOptions::default() };
+    let (plugins, plugin_failures) = PluginHost::start(catalog, &specs, &options, Arc::clone(&sinks.plugins));
+    let (fatal, plugin_failures): (Vec<_>, Vec<_>) =
+        plugin_failures.into_iter().partition(|failure| failure.required || failure.is_unknown_class());
+    if !fatal.is_empty() {
+        return Err(Failure::Plugins(fatal));
+    }
+    let clock = SystemClock::start();
+    let OpenState { directory, fingerprints, restored, .. } = state;
+    let state_id = directory.state_id().to_owned();
+    let info = RunInfo {
+        started_at: clock.now(),
+        command_hash: fingerprints.command,
+        calibration_key: fingerprints.calibration,
+        config_digest: fingerprints.config,
+    };
+    let keep: BTreeSet<AttemptId> = restored
+        .tasks
+        .iter()
+        .filter_map(|task| task.detail.open.as_ref())
+        .filter(|open| open.accepted.is_some())
+        .map(|open| open.attempt)
+        .collect();
+    let known: BTreeSet<Vec<u8>> =
+        restored.tasks.iter().map(|task| task.path.as_bytes().to_vec()).collect();
+    let files = LocalFiles::start(files_options(config, Arc::new(move |path| known.contains(path))), Arc::clone(&sinks.files))?;
+    files.handle().sweep(&keep)?;
+    let executor = LocalExecutor::start(Arc::clone(&sinks.executor), executor_options(config))?;
+    let (run, store, guard) = directory.start(&info, Arc::clone(&sinks.store))?;
+    let policy = Policy { calibrate_only: wishes.calibrate_only, ..Policy::from_config(config) };
+    let probe = SystemProbe::new(&config.output.directory)
+        .map_err(|error| Failure::System { what: "observe the machine", source: std::io::Error::other(error) })?;
+    let rooms = Rooms {
+        executor: Box::new(executor),
+        files: Box::new(files),
+        store: Box::new(store),
+        plugins: Box::new(plugins),
+        probe: Box::new(probe),
+        clock: Box::new(clock),
+        subscribers,
+    };
+    let settings = settings(config, program, state_id, run);
+    let scheduler = Scheduler::new(policy, restored);
+    Ok(Composed { rooms, scheduler, inbox, settings, guard, sinks, plugin_failures })
+}
+
+impl Composed {
+    /// Runs to the end.
+    ///
+    /// # Errors
+    /// The sampling thread cannot be started.
+    pub(crate) async fn run(self) -> std::io::Result<(RunEnd, StoreGuard)> {
+        let end = orchestrator_runtime::run(self.rooms, self.scheduler, self.inbox, self.settings).await?;
+        Ok((end, self.guard))
+    }
+}
+
+fn executor_options(config: &Config) -> Options {
+    Options {
+        leak_timeout: config.timeouts.leak_after.get(),
+        descendant_grace: config.shutdown.grace_seconds.get(),
+        ..Options::default()
+    }
+}
+
+fn settings(config: &Config, program: &Path, state_id: String, run: RunId) -> Settings {
+    let mut resolved = config.clone();
+    resolved.binary.path = program.to_path_buf();
+    let launch = LaunchSettings {
+        plan: CommandPlan::new(&resolved),
+        input_directory: config.input.files_directory.clone(),
+        output_directory: config.output.directory.clone(),
+        state_directory: config.state_directory(),
+        state_id,
+        run,
+        private_output: uses_private_output(config),
+        capture: config.logging.capture,
+        capture_bytes: config.logging.max_bytes.get(),
+        child: Arc::new(ChildSettings { clear_env: config.binary.clear_env, ..ChildSettings::default() }),
+        stop_signal: StopSignal(config.shutdown.signal.number()),
+        kill_mode: config.shutdown.kill_mode,
+    };
+    let limits = &config.resource_limits;
+    Settings {
+        launch,
+        interval: config.metrics.interval.get(),
+        thresholds: Thresholds {
+            cpu: limits.cpu_threshold_percent.get(),
+            memory: limits.memory_threshold_percent.get(),
+            disk: limits.disk_usage_threshold_percent.get(),
+        },
+        durability: config.output.durability,
+        keep_output: config.logging.keep,
+        suspend_self: Box::new(crate::signals::suspend_self),
+    }
+}
+
+/// Settings of the files room.
+pub(crate) fn files_options(config: &Config, known: Known) -> FilesOptions {
+    let output = &config.output;
+    let input = &config.input;
+    let mut options =
+        FilesOptions::new(input.files_directory.clone(), output.directory.clone(), &output.file_suffix);
+    options.pattern = input.file_pattern.as_str().to_owned();
+    options.exclude = input.exclude.iter().map(|glob| glob.as_str().to_owned()).collect();
+    options.recursive = input.recursive;
+    options.follow_symlinks = input.follow_symlinks;
+    options.skip_dirs = vec![config.state_directory(), output.directory.join(".orchestrator")];
+    options.durability = match output.durability {
+        Durability::Batch => orchestrator_files::Durability::Batch,
+        Durability::Strict => orchestrator_files::Durability::Strict,
+        Durability::Relaxed => orchestrator_files::Durability::Relaxed,
+    };
+    options.rules = OutputRules {
+        required: config.output_required(),
+        min_bytes: output.validation.min_bytes.get(),
+        non_empty: output.validation.non_empty,
+    };
+    options.check = output_check(config);
+    options.known = known;
+    options.content_fingerprints = config.resume.key == ResumeKey::Content;
+    options.make_temp = mentions(config, Placeholder::TempDir);
+    options
+}
+
+fn mentions(config: &Config, placeholder: Placeholder) -> bool {
+    let binary = &config.binary;
+    let named = |template: &Template| template.mentions(placeholder);
+    binary.shell
+        || binary.flags.iter().chain(binary.env.values()).any(named)
+        || [&binary.stdin, &binary.stdout, &binary.stderr, &binary.working_directory].into_iter().flatten().any(named)
+}
+
+/// `output.validation.command` as a check of the files room.
+fn output_check(config: &Config) -> Option<Check> {
+    let command = config.output.validation.command.clone();
+    if command.is_empty() {
+        return None;
+    }
+    let directory = config.output.directory.clone();
+    Some(Arc::new(move |output: &Path, input: &Path, _: AttemptId| {
+        // The configuration's rules let the command name files alone: the rest is never looked at.
+        let values = Placeholders {
+            input_file: input,
+            output_file: output,
+            input_size: Bytes(std::fs::metadata(input).map_or(0, |data| data.len())),
+            output_dir: output.parent().unwrap_or(&directory),
+            temp_dir: Path::new("/tmp"),
+            task_id: TaskId(0),
+            attempt: 0,
+            slot: SlotId(0),
+            seq: 0,
+            run_id: RunId(0),
+        };
+        let argv: Vec<OsString> = command.iter().map(|part| part.expand(&values)).collect();
+        match run_check(&argv, None, &[], CHECK_LIMIT) {
+            Ok(outcome) => match outcome.status {
+                ExitStatus::Code(0) => Ok(()),
+                ExitStatus::Code(code) => Err(OutputFault::Rejected { code }),
+                ExitStatus::Signal(signal) => Err(OutputFault::Rejected { code: -signal }),
+            },
+            Err(error) => Err(OutputFault::CheckFailed { detail: error.to_string() }),
+        }
+    }))
+}
