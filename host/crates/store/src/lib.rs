@@ -1,7 +1,7 @@
 //! The durable record of a state directory: one SQLite database in WAL mode, one writer, a lock that names its holder.
 //!
 //! See the README for the invariants. The way of a run: [`StateDir::open`] → [`StateDir::load`] →
-//! [`StateDir::begin_run`] → [`StateDir::start`] → records through [`SqliteStore`] → [`StoreGuard::finish`].
+//! [`StateDir::start`] → records through [`SqliteStore`] → [`StoreGuard::finish`].
 //! Commands that only look use a [`StateReader`], which needs no lock and works while a run is live.
 
 mod book;

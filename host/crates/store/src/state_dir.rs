@@ -91,7 +91,7 @@ impl StateDir {
         &self.recovery
     }
 
-    /// Reads all tasks back and holds them against their checksums. To be called before [`StateDir::begin_run`].
+    /// Reads all tasks back and holds them against their checksums. To be called before [`StateDir::start`].
     ///
     /// # Errors
     /// `Damaged` when a row is broken, missing or too many.
