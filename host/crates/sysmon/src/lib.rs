@@ -1,8 +1,8 @@
 //! Readers of /proc, control groups and pressure: system-wide and per process tree.
 //!
-//! [`SystemProbe`] implements the `Probe` port. All figures come from the kernel's text files directly: for the
-//! per-process ones that is the hot path (kept-open descriptors and `pread`, about 2 µs a process and sample), and the
-//! system-wide ones must respect affinity and control groups, which general libraries do not.
+//! [`SystemProbe`] implements the `Probe` port. The figures of CPU, disks and processes come from the kernel's text files
+//! directly: for the per-process ones that is the hot path (kept-open descriptors and `pread`, about 2 µs a process and
+//! sample). Memory and load of the machine come from sysinfo; what affinity and control groups make of them is read here.
 
 mod cgroup;
 mod cost;

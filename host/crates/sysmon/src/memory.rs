@@ -1,9 +1,8 @@
 //! Memory: what there is, what is in use, what can be had.
 
-use std::fs;
+use sysinfo::System;
 
 use crate::cgroup;
-use crate::text::field;
 
 /// Bytes.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -19,16 +18,15 @@ pub(crate) struct Memory {
 }
 
 /// Reads it.
-pub(crate) fn read() -> Memory {
-    let machine = parse(&fs::read_to_string("/proc/meminfo").unwrap_or_default());
+pub(crate) fn read(system: &mut System) -> Memory {
+    system.refresh_memory();
+    let (total, available) = (system.total_memory(), system.available_memory());
+    let machine = of_machine(total, available, system.used_swap());
     limited(machine, cgroup::tightest_memory(&cgroup::levels("memory"), machine.total))
 }
 
-fn parse(meminfo: &str) -> Memory {
-    let bytes = |name| field(meminfo, name).map(|kilobytes| kilobytes * 1024);
-    let total = bytes("MemTotal").unwrap_or(0);
-    let available = bytes("MemAvailable").or_else(|| bytes("MemFree")).unwrap_or(0).min(total);
-    let swap_used = bytes("SwapTotal").unwrap_or(0).saturating_sub(bytes("SwapFree").unwrap_or(0));
+fn of_machine(total: u64, available: u64, swap_used: u64) -> Memory {
+    let available = available.min(total);
     Memory { total, used: total - available, available, swap_used }
 }
 
@@ -43,20 +41,22 @@ mod tests {
     use super::*;
     use crate::cgroup::GroupMemory;
 
-    const MEMINFO: &str =
-        "MemTotal: 1000 kB\nMemFree: 100 kB\nMemAvailable: 600 kB\nSwapTotal: 50 kB\nSwapFree: 20 kB\n";
-
     #[test]
     fn used_is_what_cannot_be_had() {
-        let memory = parse(MEMINFO);
-        let expected = Memory { total: 1_024_000, used: 409_600, available: 614_400, swap_used: 30_720 };
-        assert_eq!(memory, expected);
-        assert_eq!(parse(""), Memory::default());
+        let memory = of_machine(1000, 600, 30);
+        assert_eq!(memory, Memory { total: 1000, used: 400, available: 600, swap_used: 30 });
+        assert_eq!(of_machine(0, 600, 0).used, 0);
+    }
+
+    #[test]
+    fn this_machine_has_memory() {
+        let memory = read(&mut System::new().unwrap());
+        assert!(memory.total > 0 && memory.used > 0 && memory.used <= memory.total, "{memory:?}");
     }
 
     #[test]
     fn a_group_cannot_have_more_than_the_machine() {
-        let machine = parse(MEMINFO);
+        let machine = of_machine(1_024_000, 614_400, 0);
         let roomy = limited(machine, Some(GroupMemory { limit: 900_000, used: 0 }));
         assert_eq!((roomy.total, roomy.available, roomy.used), (900_000, 614_400, 285_600));
         let tight = limited(machine, Some(GroupMemory { limit: 100_000, used: 70_000 }));

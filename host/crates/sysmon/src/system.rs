@@ -5,6 +5,7 @@ use std::path::Path;
 
 use orchestrator_core::Bytes;
 use orchestrator_core::metrics::SystemSample;
+use sysinfo::System;
 
 use crate::cpu::CpuWatch;
 use crate::disk::DiskWatch;
@@ -14,17 +15,19 @@ use crate::memory;
 #[derive(Debug)]
 pub(crate) struct SystemWatch {
     cpu: CpuWatch,
+    /// `None` where sysinfo does not know the platform: memory then reads as unknown.
+    system: Option<System>,
     disk: DiskWatch,
 }
 
 impl SystemWatch {
     pub(crate) fn new(output_directory: &Path) -> Self {
-        Self { cpu: CpuWatch::new(), disk: DiskWatch::new(output_directory) }
+        Self { cpu: CpuWatch::new(), system: System::new().ok(), disk: DiskWatch::new(output_directory) }
     }
 
     pub(crate) fn read(&mut self) -> SystemSample {
         let (cpu_cores, cpu_percent) = self.cpu.read();
-        let memory = memory::read();
+        let memory = self.system.as_mut().map(memory::read).unwrap_or_default();
         let rates = self.disk.rates();
         SystemSample {
             cpu_percent,
@@ -38,14 +41,10 @@ impl SystemWatch {
             disk_write_per_second: rates.write_bytes,
             disk_read_ops_per_second: rates.read_ops,
             disk_write_ops_per_second: rates.write_ops,
-            load1: load1().unwrap_or(0.0),
+            load1: System::load_average().map_or(0.0, |load| load.one),
             processes: processes(),
         }
     }
-}
-
-fn load1() -> Option<f64> {
-    fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
 }
 
 /// Processes on the machine (threads are not counted).
