@@ -143,6 +143,10 @@ impl Turner {
         self.show_snapshot();
         let snapshot = self.scheduler.snapshot(self.clock.now());
         let ended = self.abort.take().unwrap_or(ended);
+        if ended == Ended::Left {
+            // Closing the rooms in order waits for what was killed to be gone; the next start sees to that.
+            std::mem::forget(self.hands);
+        }
         RunEnd { ended, snapshot, scan: self.scheduler.scan_report().cloned() }
     }
 
