@@ -126,7 +126,7 @@ impl Calibration {
     }
 
     /// The measured attempt ended. With two or more readings after the warm-up, and no successful end, those count;
-    /// otherwise its whole life does. Returns whether the measurement counted.
+    /// otherwise its whole life does. Returns whether it was the measured one.
     pub fn exited(&mut self, attempt: AttemptId, usage: &Usage, succeeded: bool) -> bool {
         if self.measuring() != Some(attempt) {
             return false;
@@ -136,7 +136,7 @@ impl Calibration {
             // A failure says little about what a good run needs: the next input is measured instead. It still
             // counts as tried, so that a binary that always fails does not stay in calibration for ever.
             self.done += 1;
-            return false;
+            return true;
         }
         let wall = usage.wall.as_secs_f64().max(1e-6);
         self.ended_walls = (self.ended_walls.0 + wall, self.ended_walls.1 + 1);
@@ -258,7 +258,7 @@ mod tests {
         let mut calibration = Calibration::new(PLAN, None);
         for attempt in [1, 2] {
             calibration.begin(AttemptId(attempt), at(0));
-            assert!(!calibration.exited(AttemptId(attempt), &Usage::default(), false));
+            assert!(calibration.exited(AttemptId(attempt), &Usage::default(), false));
         }
         assert!(!calibration.is_open());
         assert_eq!(calibration.baseline().samples, 0);

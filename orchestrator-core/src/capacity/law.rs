@@ -41,6 +41,7 @@ impl CapacityLaw {
     /// Changes the user's limits (SIGHUP); takes effect with the next decision.
     pub fn set_limits(&mut self, limits: CapacityLimits) {
         self.limits = limits;
+        self.allowed = self.allowed.max(limits.min);
     }
 
     /// The user's limits.
@@ -59,9 +60,16 @@ impl CapacityLaw {
         }
         let (raw, _, _) = self.smallest();
         let wanted = self.clamp(raw);
+        let floor = self.floor();
         let step = running.max(self.allowed.min(running.saturating_add(1)));
         self.allowed = wanted.min(step.saturating_mul(2).max(step + 1)).max(self.limits.min.max(1));
-        self.rounds_in_surplus = if running > wanted { self.rounds_in_surplus + 1 } else { 0 };
+        self.rounds_in_surplus = if running > floor { self.rounds_in_surplus + 1 } else { 0 };
+    }
+
+    /// What surplus is counted from: the plugins' smallest answer, but not below the user's minimum.
+    fn floor(&self) -> u32 {
+        let (raw, _, _) = self.smallest();
+        raw.unwrap_or(u32::MAX).max(self.limits.min.max(1))
     }
 
     fn note(&mut self, answer: CapacityAnswer) {
@@ -153,15 +161,14 @@ impl CapacityLaw {
     }
 
     /// How many of `running` are to be stopped: none until capacity has lain below them for three rounds.
-    /// The user's own limits act the same way, so that lowering `concurrency.max` live stops no work at once.
+    /// The user's maximum is not among the reasons: lowering `concurrency.max` live stops no work, what runs ends by
+    /// itself.
     #[must_use]
     pub fn surplus(&self, running: u32) -> u32 {
         if self.limits.fixed || self.rounds_in_surplus < SURPLUS_ROUNDS {
             return 0;
         }
-        let (raw, _, _) = self.smallest();
-        let floor = raw.unwrap_or(u32::MAX).max(self.limits.min.max(1));
-        running.saturating_sub(floor)
+        running.saturating_sub(self.floor())
     }
 }
 
@@ -243,6 +250,28 @@ mod tests {
         assert_eq!(law.surplus(8), 6);
         law.answered(vec![answer("a", Some(0))], 8);
         assert_eq!(law.surplus(8), 7, "one always goes on");
+    }
+
+    #[test]
+    fn a_lowered_maximum_stops_nothing_and_does_not_make_one_noisy_answer_count() {
+        let mut law = law(1, Some(8), 1);
+        for _ in 0..5 {
+            law.answered(vec![answer("a", Some(8))], 8);
+        }
+        law.set_limits(CapacityLimits { min: 1, max: Some(2), fixed: false });
+        for _ in 0..5 {
+            law.answered(vec![answer("a", Some(8))], 8);
+        }
+        assert_eq!((law.target(), law.surplus(8)), (2, 0));
+        law.answered(vec![answer("a", Some(1))], 8);
+        assert_eq!(law.surplus(8), 0);
+    }
+
+    #[test]
+    fn a_raised_minimum_holds_at_once() {
+        let mut law = law(1, None, 1);
+        law.set_limits(CapacityLimits { min: 3, max: None, fixed: false });
+        assert_eq!(law.target(), 3);
     }
 
     #[test]
