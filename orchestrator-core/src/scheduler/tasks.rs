@@ -195,8 +195,9 @@ pub(super) struct Tasks {
     entries: Vec<Entry>,
     index: HashTable<u32>,
     details: BTreeMap<TaskId, StoredState>,
-    /// Fingerprints of tasks that were final when restored, in order of id: to notice inputs changed since.
-    final_prints: Vec<(TaskId, Fingerprint)>,
+    /// Tasks that were final when restored, in order of id: the fingerprint, to notice inputs changed since, and how
+    /// many attempts they took, so that numbers go on when they are new work.
+    finals: Vec<(TaskId, u32, Option<Fingerprint>)>,
     counts: Counts,
     /// Where to look for the next hole.
     hole: usize,
@@ -261,8 +262,8 @@ impl Tasks {
         self.counts.pending += 1;
         self.set_state(stored.task, stored.state);
         let is_final = matches!(stored.state, TaskState::Completed | TaskState::Failed);
-        if let Some(print) = stored.detail.fingerprint.filter(|_| is_final) {
-            self.final_prints.push((stored.task, print));
+        if is_final {
+            self.finals.push((stored.task, stored.detail.attempts, stored.detail.fingerprint));
         }
         if stored.state != TaskState::Completed {
             self.details.insert(stored.task, stored.detail);
@@ -291,8 +292,14 @@ impl Tasks {
 
     /// The fingerprint under which a restored task became final.
     pub(super) fn final_print(&self, task: TaskId) -> Option<Fingerprint> {
-        let at = self.final_prints.binary_search_by_key(&task, |(task, _)| *task).ok()?;
-        Some(self.final_prints[at].1)
+        let at = self.finals.binary_search_by_key(&task, |(task, ..)| *task).ok()?;
+        self.finals[at].2
+    }
+
+    /// How many attempts a task had taken that was final when restored.
+    fn final_attempts(&self, task: TaskId) -> u32 {
+        let at = self.finals.binary_search_by_key(&task, |(task, ..)| *task);
+        at.map_or(0, |at| self.finals[at].1)
     }
 
     /// Restored tasks that had failed for good.
@@ -405,7 +412,9 @@ impl Tasks {
                 self.set_state(*task, TaskState::Failed);
             }
             Fact::TaskReset { task, .. } => {
-                let detail = self.details.entry(*task).or_default();
+                let attempts = self.final_attempts(*task);
+                let fresh = || StoredState { attempts, ..StoredState::default() };
+                let detail = self.details.entry(*task).or_insert_with(fresh);
                 detail.failures = 0;
                 detail.fingerprint = None;
                 detail.retry_at = None;
