@@ -31,8 +31,7 @@ impl Scheduler {
             }
         };
         if self.wants_calibration() {
-            let free = u32::from(self.calibration.measuring().is_none());
-            narrow(self.holding + free, Bound::Calibration);
+            narrow(self.holding + self.calibration_room(), Bound::Calibration);
         }
         if self.spawn_backoff.is_some() {
             narrow(self.holding, Bound::SpawnBackoff);
@@ -48,8 +47,7 @@ impl Scheduler {
     pub(super) fn admit(&mut self, now: Timestamp) {
         if self.spawn_backoff.is_some_and(|backoff| backoff.until <= now) {
             // One try: success clears the back-off, another refusal doubles it; with nothing to try it is over.
-            let room = self.mode.admits() && self.holding < self.law.target();
-            if room && !self.admit_one(now) {
+            if self.has_room(self.unhindered_target()) && !self.admit_one(now) {
                 self.spawn_backoff = None;
             }
             if let Some(backoff) = &mut self.spawn_backoff {
@@ -57,20 +55,24 @@ impl Scheduler {
             }
             return;
         }
-        while self.mode.admits()
-            && self.unpublished < self.policy.max_unpublished
-            && self.holding < self.target_now()
-            && self.admit_one(now)
-        {}
+        while self.spawn_backoff.is_none() && self.has_room(self.unhindered_target()) && self.admit_one(now) {
+        }
     }
 
-    /// The target alone, without building the sentence around it: admission asks for it for every task.
-    fn target_now(&self) -> u32 {
-        if self.spawn_backoff.is_some() || self.wants_calibration() {
-            self.capacity().target
-        } else {
-            self.law.target()
-        }
+    fn has_room(&self, target: u32) -> bool {
+        self.mode.admits() && self.unpublished < self.policy.max_unpublished && self.holding < target
+    }
+
+    /// The target alone but for a spawn back-off, without building the sentence around it: admission asks for it for
+    /// every task.
+    fn unhindered_target(&self) -> u32 {
+        let target = self.law.target();
+        if self.wants_calibration() { target.min(self.holding + self.calibration_room()) } else { target }
+    }
+
+    /// One more while nothing is measured: one measuring instance at a time.
+    fn calibration_room(&self) -> u32 {
+        u32::from(self.calibration.measuring().is_none())
     }
 
     fn admit_one(&mut self, now: Timestamp) -> bool {
