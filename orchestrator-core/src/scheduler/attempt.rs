@@ -51,7 +51,8 @@ pub(super) struct Attempt {
     pub(super) since: Timestamp,
     pub(super) stop: Option<Stop>,
     pub(super) warned_slow: bool,
-    pub(super) usage: Usage,
+    /// What it used, once its process has ended; unknown of one that ended in an earlier run.
+    pub(super) usage: Option<Usage>,
     /// The last sign of progress: CPU time, bytes and calls of I/O, and when they last changed.
     pub(super) progress: Option<(Duration, u64, Timestamp)>,
     /// The timer that is set for it.
@@ -68,7 +69,7 @@ impl Attempt {
             since: now,
             stop: None,
             warned_slow: false,
-            usage: Usage::default(),
+            usage: None,
             progress: None,
             timer: None,
         }

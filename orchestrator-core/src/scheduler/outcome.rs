@@ -59,7 +59,7 @@ impl Scheduler {
         now: Timestamp,
     ) {
         let Some(attempt) = self.live.get_mut(&id).filter(|attempt| attempt.holds_process()) else { return };
-        attempt.usage = usage;
+        attempt.usage = Some(usage);
         let (task, stop) = (attempt.task, attempt.stop.take());
         self.release_slot(id);
         self.record(Fact::AttemptExited { attempt: id, task, status, usage, at: now });
@@ -148,7 +148,9 @@ impl Scheduler {
         if self.tasks.detail(attempt.task).is_some_and(|detail| detail.failures > 0) {
             self.flaky += 1;
         }
-        self.run_times.add(attempt.usage.wall);
+        if let Some(usage) = attempt.usage {
+            self.run_times.add(usage.wall);
+        }
         self.completed_here += 1;
         self.record(Fact::TaskCompleted { task: attempt.task, attempt: id, at: now });
         self.commands.push(Command::Discard { attempt: id });

@@ -47,13 +47,22 @@ impl Queue {
         self.delayed.first().map(|(at, _)| *at)
     }
 
+    /// When the next task becomes due that is not due now.
+    pub(super) fn next_due_after(&self, now: Timestamp) -> Option<Timestamp> {
+        let due_now = std::ops::Bound::Excluded((now, TaskId(u32::MAX)));
+        self.delayed.range((due_now, std::ops::Bound::Unbounded)).next().map(|(at, _)| *at)
+    }
+
     /// Takes the next task that may start now.
     pub(super) fn pop(&mut self, tasks: &Tasks, now: Timestamp) -> Option<TaskId> {
-        if let Some((at, task)) = self.delayed.first().copied()
+        while let Some((at, task)) = self.delayed.first().copied()
             && at <= now
         {
             self.delayed.pop_first();
-            return Some(task);
+            // It may have been given up, or found again, while it waited.
+            if tasks.state(task) == TaskState::Pending {
+                return Some(task);
+            }
         }
         while let Some(task) = self.back.pop_front() {
             if tasks.state(task) == TaskState::Pending {

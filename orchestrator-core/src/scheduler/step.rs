@@ -125,11 +125,11 @@ impl Scheduler {
     /// Takes one event, at `now` (never earlier than the previous step's), and decides.
     pub fn step(&mut self, now: Timestamp, event: Event) -> Step {
         self.hear(now, event);
-        self.fire_timers(now);
         self.check_drain(now);
+        self.fire_timers(now);
         self.check_calibrated();
         self.admit(now);
-        self.set_wake();
+        self.set_wake(now);
         self.check_finished();
         Step { facts: std::mem::take(&mut self.facts), commands: std::mem::take(&mut self.commands) }
     }
@@ -153,7 +153,8 @@ impl Scheduler {
                 self.sampled(system, &processes, own_cpu_cores, now);
             }
             Event::CapacityAnswered(answers) => self.capacity_answered(answers, now),
-            Event::Ticked => {}
+            // The wish is spent, whether the tick came in time or a little early: it is said again.
+            Event::Ticked => self.wake_at = None,
             Event::StopRequested(level) => self.stop_requested(level, now),
             Event::PolicyChanged(policy) => self.policy_changed(*policy),
         }
@@ -244,12 +245,10 @@ impl Scheduler {
     /// The scan is over: incomplete tasks of earlier runs whose input it did not find are at their end.
     fn scan_finished(&mut self, report: ScanReport, now: Timestamp) {
         for task in self.tasks.unseen_pending() {
-            let last = self.tasks.detail(task).map_or(0, |detail| detail.attempts);
-            if last > 0 {
-                self.failed_here += 1;
-                let (attempt, reason) = (AttemptId(0), FailureReason::InputVanished);
-                self.record(Fact::TaskFailed { task, attempt, reason, at: now });
-            }
+            self.failed_here += 1;
+            let (attempt, reason) = (AttemptId(0), FailureReason::InputVanished);
+            self.record(Fact::TaskFailed { task, attempt, reason, at: now });
+            self.check_halt(now);
         }
         self.scan = Some(report);
     }
@@ -305,8 +304,8 @@ impl Scheduler {
         self.facts.push(fact);
     }
 
-    fn set_wake(&mut self) {
-        let wanted = self.next_wake();
+    fn set_wake(&mut self, now: Timestamp) {
+        let wanted = self.next_wake(now);
         if let Some(at) = wanted.filter(|_| wanted != self.wake_at) {
             self.commands.push(Command::WakeAt(at));
         }

@@ -14,12 +14,15 @@ use crate::{AttemptId, Timestamp};
 /// Set timers by moment.
 pub(super) type Timers = BTreeSet<(Timestamp, AttemptId)>;
 
-/// A limit as a duration; `None` while it depends on a median that is not known yet.
+/// A limit as a duration; `None` while it depends on a median that is not known yet. Rounded up to the microseconds
+/// that timestamps count, so that a timer never comes due before its limit.
 pub(super) fn resolve(limit: Option<TimeLimit>, run_times: &RunTimes) -> Option<Duration> {
     match limit? {
         TimeLimit::Absolute(limit) => Some(limit.get()),
-        TimeLimit::OfMedian(factor) => {
-            run_times.median().map(|median| median.mul_f64(factor.clamp(0.0, 1e6)))
+        TimeLimit::OfMedian(percent) => {
+            let limit = run_times.median()?.mul_f64(percent.clamp(0.0, 1e8) / 100.0);
+            let micros = limit.as_nanos().div_ceil(1_000);
+            Some(Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX)))
         }
     }
 }
@@ -106,8 +109,9 @@ impl Scheduler {
                 resolve(self.policy.timeouts.attempt, &self.run_times).filter(|limit| running_for >= *limit)
             {
                 self.stop_attempt(id, StopCause::Timeout(limit), now);
-            } else if resolve(self.policy.timeouts.slow_after, &self.run_times)
-                .is_some_and(|limit| running_for >= limit)
+            } else if !attempt.warned_slow
+                && resolve(self.policy.timeouts.slow_after, &self.run_times)
+                    .is_some_and(|limit| running_for >= limit)
             {
                 attempt.warned_slow = true;
                 self.commands.push(Command::WarnSlow { attempt: id, running_for });
@@ -116,11 +120,12 @@ impl Scheduler {
         }
     }
 
-    /// The next moment at which something is to be looked at.
-    pub(super) fn next_wake(&self) -> Option<Timestamp> {
+    /// The next moment at which something is to be looked at. A retry that is due and waits for room alone needs no
+    /// moment of its own, and must not stand before the others' moments.
+    pub(super) fn next_wake(&self, now: Timestamp) -> Option<Timestamp> {
         let timer = self.timers.first().map(|(at, _)| *at);
         let admits = self.mode.admits();
-        let due = self.queue.next_due().filter(|_| admits);
+        let due = self.queue.next_due_after(now).filter(|_| admits);
         let spawn = self.spawn_backoff.map(|backoff| backoff.until).filter(|_| admits);
         [timer, due, spawn, self.mode.drain_deadline()].into_iter().flatten().min()
     }
