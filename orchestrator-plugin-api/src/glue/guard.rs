@@ -73,3 +73,75 @@ fn as_fault(error: Error) -> Fault {
 pub(crate) fn fault(code: FaultCode, message: String) -> Fault {
     Fault { code, retry_after_ms: 0, message: message.into() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Guard;
+    use crate::abi::{FaultCode, HostHandle, HostServices, LogLevelId};
+    use crate::{Error, ErrorCode};
+    use abi_stable::prefix_type::PrefixTypeTrait;
+    use abi_stable::std_types::RStr;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
+
+    extern "C" fn log(_: *mut (), _: LogLevelId, _: RStr<'_>, _: RStr<'_>) {}
+
+    extern "C" fn remaining_ns(_: *mut ()) -> u64 {
+        7
+    }
+
+    fn host() -> HostHandle {
+        let services = HostServices { log, remaining_ns }.leak_into_prefix();
+        HostHandle { services, context: std::ptr::null_mut() }
+    }
+
+    #[test]
+    fn a_panic_becomes_a_fault_and_poisons() {
+        let mut guard = Guard::new(5, host());
+        assert_eq!(guard.enter(|number| Ok(*number)).unwrap(), 5);
+        let fault = guard.enter(|_| -> crate::Result<()> { panic!("wrong: {}", 1) }).unwrap_err();
+        assert_eq!(fault.code, FaultCode::PANICKED);
+        assert!(fault.message.contains("wrong: 1"), "{}", fault.message);
+        let fault = guard.enter(|number| Ok(*number)).unwrap_err();
+        assert_eq!(fault.code, FaultCode::POISONED);
+    }
+
+    #[test]
+    fn an_error_keeps_its_category_and_advice_and_does_not_poison() {
+        let mut guard = Guard::new((), host());
+        let wait = Duration::from_millis(1500);
+        let error = Error::new(ErrorCode::Unavailable, "later").retry_after(wait);
+        let fault = guard.enter(|()| -> crate::Result<()> { Err(error) }).unwrap_err();
+        assert_eq!((fault.code, fault.retry_after_ms), (FaultCode::UNAVAILABLE, 1500));
+        assert!(guard.enter(|()| Ok(())).is_ok());
+    }
+
+    #[test]
+    fn the_remaining_time_is_the_hosts() {
+        let mut guard = Guard::new((), host());
+        let left = guard.enter(|()| Ok(crate::remaining_time())).unwrap();
+        assert_eq!(left, Some(Duration::from_nanos(7)));
+    }
+
+    /// Counts its drops.
+    struct Counted(Arc<AtomicU32>);
+
+    impl Drop for Counted {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            panic!("dropped");
+        }
+    }
+
+    #[test]
+    fn a_sound_object_is_dropped_once_and_a_poisoned_one_never() {
+        let drops = Arc::new(AtomicU32::new(0));
+        drop(Guard::new(Counted(Arc::clone(&drops)), host()));
+        assert_eq!(drops.load(Ordering::Relaxed), 1);
+        let mut guard = Guard::new(Counted(Arc::clone(&drops)), host());
+        assert!(guard.enter(|_| -> crate::Result<()> { panic!("wrong") }).is_err());
+        drop(guard);
+        assert_eq!(drops.load(Ordering::Relaxed), 1);
+    }
+}

@@ -194,6 +194,18 @@ mod tests {
     }
 
     #[test]
+    fn segments_and_sections_must_lie_within_the_file() {
+        let file = this_program();
+        let (segments, sections) = (super::u64_at(&file, 32) as usize, super::u64_at(&file, 40) as usize);
+        // The size in the file of the first segment, and of the first section after the empty one.
+        for at in [segments + 32, sections + super::SECTION_HEADER + 32] {
+            let mut broken = file.clone();
+            broken[at..at + 8].copy_from_slice(&(file.len() as u64 + 1).to_le_bytes());
+            assert!(matches!(Elf::check(&broken), Err(ElfFault::Truncated { .. })), "size at {at}");
+        }
+    }
+
+    #[test]
     fn other_files_are_told_apart() {
         assert_eq!(Elf::check(b"#!/bin/sh\n").err(), Some(ElfFault::NotElf));
         assert_eq!(Elf::check(b"").err(), Some(ElfFault::NotElf));
