@@ -74,9 +74,6 @@ pub(crate) fn task(row: &mut TaskRow, fact: &Fact, command: i64) {
             row.ended_at = Some(*at);
         }
         Fact::TaskReset { .. } => {
-            if row.state == TaskState::Completed {
-                row.attempts = 0;
-            }
             row.failures = 0;
             row.fingerprint = None;
             row.retry_at = None;
