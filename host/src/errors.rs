@@ -74,7 +74,7 @@ pub(crate) enum Failure {
         directory: PathBuf,
     },
     /// No task has that name.
-    #[error("no task is called `{name}`")]
+    #[error("no file called `{name}` was ever started here")]
     UnknownTask {
         /// What was typed.
         name: String,
@@ -86,6 +86,8 @@ pub(crate) enum Failure {
     NeverLaunched {
         /// What was typed.
         name: String,
+        /// Names like it that were.
+        like: Vec<String>,
         /// What the run is doing meanwhile.
         waiting: String,
     },
@@ -246,7 +248,8 @@ impl Failure {
             Self::UnknownTask { like, .. } if like.is_empty() => {
                 Some("write its path below the input directory, its name, or its number".to_owned())
             }
-            Self::UnknownTask { like, .. } => Some(format!("did you mean {}?", like.join(" or "))),
+            Self::NeverLaunched { like, .. } if like.is_empty() => None,
+            Self::UnknownTask { like, .. } | Self::NeverLaunched { like, .. } => Some(format!("did you mean {}?", like.join(" or "))),
             Self::AmbiguousTask { paths, .. } => Some(format!("write one of {}", paths.join(", "))),
             Self::Exists(_) => Some("--force replaces it".to_owned()),
             Self::NoCommand(_) => Some("`orchestrator --help` lists the commands".to_owned()),

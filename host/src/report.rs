@@ -69,9 +69,10 @@ impl Report {
             Severity::Error => style.error("error"),
             Severity::Warning => style.warning("warning"),
         };
-        let place = self.location.as_ref().map(|at| format!("{}: ", at.source_name)).unwrap_or_default();
+        let place =
+            self.location.as_ref().map(|at| format!(" (from {})", at.source_name)).unwrap_or_default();
         let help = self.help.as_ref().map(|help| format!("\n  {} {help}", style.hint("help:")));
-        format!("{title}: {place}{}{}", self.message, help.unwrap_or_default())
+        format!("{title}: {}{place}{}", self.message, help.unwrap_or_default())
     }
 
     fn snippet(&self, style: Style, width: usize) -> String {

@@ -27,8 +27,9 @@ Examples:
   orchestrator explain bad.dat                 why a file failed, or waits
 
 Exit codes:
-  0 all succeeded   1 internal error   2 wrong command line   4 nothing to do   69 plugin unavailable
-  74 state or output cannot be written   75 interrupted: run again to continue   78 configuration   100 some failed";
+  0  all succeeded        4  nothing to do           75  interrupted: run again to continue
+  1  internal error      69  plugin unavailable      78  configuration
+  2  wrong command line  74  state cannot be used   100  some files failed";
 
 /// `orchestrator`.
 #[derive(Debug, Parser)]

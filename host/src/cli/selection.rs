@@ -14,7 +14,12 @@ pub(crate) const DEFAULT_FILE: &str = "config.yaml";
 #[command(next_help_heading = "Configuration")]
 pub(crate) struct Selection {
     /// Configuration file [default: config.yaml, unless --input or a command is given]
-    #[arg(value_name = "CONFIG", env = "ORCHESTRATOR_CONFIG", hide_env_values = true)]
+    #[arg(
+        value_name = "CONFIG",
+        env = "ORCHESTRATOR_CONFIG",
+        hide_env_values = true,
+        help_heading = "Arguments"
+    )]
     pub(crate) config: Option<PathBuf>,
 
     /// Profile of the file that stands above the rest of it
@@ -68,7 +73,7 @@ pub(crate) struct Selection {
     /// Program and arguments for each file, after `--` (binary.path, binary.flags).
     /// Arguments may hold {input_file}, {output_file} and the other placeholders. If none of them names the input,
     /// its path becomes the last argument, as with xargs
-    #[arg(last = true, value_name = "CMD")]
+    #[arg(last = true, value_name = "CMD", help_heading = "Arguments")]
     pub(crate) command: Vec<String>,
 }
 

@@ -9,7 +9,12 @@ use clap::Args;
 #[command(next_help_heading = "Which run")]
 pub(crate) struct StateSelection {
     /// Configuration file [default: config.yaml]
-    #[arg(value_name = "CONFIG", env = "ORCHESTRATOR_CONFIG", hide_env_values = true)]
+    #[arg(
+        value_name = "CONFIG",
+        env = "ORCHESTRATOR_CONFIG",
+        hide_env_values = true,
+        help_heading = "Arguments"
+    )]
     pub(crate) config: Option<PathBuf>,
 
     /// Profile of the file that stands above the rest of it

@@ -5,13 +5,12 @@ use orchestrator_core::scheduler::TaskState;
 use orchestrator_store::{AttemptOutcome, AttemptView, TaskView};
 use serde_json::{Value, json};
 
-use super::state::{State, now};
+use super::state::{State, Way, now};
 use crate::cli::{ExplainArgs, shell_word};
 use crate::errors::Failure;
 use crate::exit::Exit;
 use crate::session::Session;
 use crate::views::status_file::Live;
-use crate::views::summary::command;
 use crate::views::words::{duration, plural};
 
 /// Prints the task's state, why it is so, every attempt, and where its output and logs are.
@@ -20,8 +19,8 @@ pub(super) fn explain(args: &ExplainArgs, session: &Session) -> Result<Exit, Fai
     let is_live = state.reader.live().is_some();
     let live = if is_live { Live::read(&state.directory) } else { None };
     let task = match state.task(&args.task) {
-        Err(Failure::UnknownTask { name, like }) if is_live && like.is_empty() => {
-            return Err(Failure::NeverLaunched { name, waiting: waiting(live.as_ref()) });
+        Err(Failure::UnknownTask { name, like }) if is_live => {
+            return Err(Failure::NeverLaunched { name, like, waiting: waiting(live.as_ref()) });
         }
         other => other?,
     };
@@ -116,7 +115,7 @@ fn explain_text(task: &TaskView, why: &str, state: &State) -> String {
     if task.attempts.is_empty() {
         lines.push("  no attempt was made yet".to_owned());
     }
-    lines.extend(next(task, &state.typed));
+    lines.extend(next(task, &state.way));
     lines.join("\n") + "\n"
 }
 
@@ -136,13 +135,13 @@ fn usage(attempt: &AttemptView) -> Option<String> {
     Some(format!("    took {wall}, {cpu} of CPU, up to {} of memory", usage.peak_rss))
 }
 
-fn next(task: &TaskView, typed: &[String]) -> Vec<String> {
+fn next(task: &TaskView, way: &Way) -> Vec<String> {
     let name = match task.path.to_string() {
         path if path.starts_with('-') => format!("./{path}"),
         path => path,
     };
-    let logs = (!task.attempts.is_empty()).then(|| command(&format!("logs {}", shell_word(&name)), typed));
-    let again = (task.state == TaskState::Failed).then(|| command("run --retry-failed", typed));
+    let logs = (!task.attempts.is_empty()).then(|| way.look(&format!("logs {}", shell_word(&name))));
+    let again = (task.state == TaskState::Failed).then(|| way.run("--retry-failed"));
     logs.into_iter().chain(again).map(|hint| format!("next: {hint}")).collect()
 }
 
@@ -238,7 +237,7 @@ mod tests {
         let mut odd = task(TaskState::Failed, AttemptOutcome::Completed);
         odd.path = InputPath::new(b"-rf x");
         assert_eq!(
-            next(&odd, &[]),
+            next(&odd, &Way::default()),
             ["next: orchestrator logs './-rf x'", "next: orchestrator run --retry-failed"]
         );
     }

@@ -47,9 +47,7 @@ pub(super) fn logs(args: &LogsArgs, session: &Session) -> Result<Exit, Failure> 
             }))?;
         } else {
             if several {
-                session
-                    .console
-                    .line(&session.style().strong(&format!("== {which}: {stream} ==")));
+                session.console.line(&session.style().strong(&format!("== {which}: {stream} ==")));
             }
             copy(file, &path)?;
         }

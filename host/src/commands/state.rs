@@ -12,6 +12,7 @@ use orchestrator_store::{StateReader, StoreError, TaskRef, TaskView};
 use crate::cli::{Selection, StateSelection, shell_word};
 use crate::errors::Failure;
 use crate::session::Session;
+use crate::views::summary::command;
 
 /// Names like the one that was typed, shown at most.
 const LIKE: usize = 3;
@@ -24,8 +25,44 @@ pub(super) struct State {
     pub(super) directory: PathBuf,
     /// Its records.
     pub(super) reader: StateReader,
-    /// The words that mean the same run on another command line.
-    pub(super) typed: Vec<String>,
+    /// How the same run is meant on another command line.
+    pub(super) way: Way,
+}
+
+/// How a run is meant on another command line.
+#[derive(Debug, Default)]
+pub(super) struct Way {
+    typed: Vec<String>,
+    /// Whether the words name no configuration, so that `run` cannot be typed with them.
+    names_no_configuration: bool,
+}
+
+impl Way {
+    fn new(selection: &StateSelection) -> Self {
+        let by_directory = selection.output.is_some() || selection.state_dir.is_some();
+        Self { typed: typed(selection), names_no_configuration: by_directory && selection.config.is_none() }
+    }
+
+    /// The words as they were typed, with a configuration among them.
+    #[cfg(test)]
+    pub(super) fn of(words: &[&str]) -> Self {
+        Self { typed: words.iter().map(|word| (*word).to_owned()).collect(), names_no_configuration: false }
+    }
+
+    /// A command that looks at the same state.
+    pub(super) fn look(&self, what: &str) -> String {
+        command(what, &self.typed)
+    }
+
+    /// The command that goes on with the run; in words where only its directory is known.
+    pub(super) fn run(&self, flag: &str) -> String {
+        let run = format!("run {flag}");
+        match (self.names_no_configuration, flag) {
+            (false, _) => command(run.trim_end(), &self.typed),
+            (true, "") => "the command that began it, once more".to_owned(),
+            (true, _) => format!("the command that began it, with {flag}"),
+        }
+    }
 }
 
 impl State {
@@ -39,7 +76,7 @@ impl State {
             StoreError::Missing { .. } => Failure::NoState { directory: directory.clone() },
             other => Failure::State(other),
         })?;
-        Ok(Self { directory, reader, typed: typed(selection) })
+        Ok(Self { directory, reader, way: Way::new(selection) })
     }
 
     /// The task that was typed: a path below the input directory, a number, or a name that only one file has.

@@ -5,14 +5,14 @@ use orchestrator_core::{TaskId, Timestamp};
 use orchestrator_store::{FailedTask, Overview};
 use serde_json::{Value, json};
 
-use super::state::{State, now};
+use super::state::{State, Way, now};
 use crate::cli::StatusArgs;
 use crate::errors::Failure;
 use crate::exit::Exit;
 use crate::session::Session;
 use crate::style::Style;
 use crate::views::status_file::Live;
-use crate::views::summary::{by_kind, command, rate};
+use crate::views::summary::{by_kind, rate};
 use crate::views::words::{duration, number, plural};
 
 /// Failed tasks that are read at a time.
@@ -39,7 +39,7 @@ pub(super) fn status(args: &StatusArgs, session: &Session) -> Result<Exit, Failu
         session.print_json(&value)?;
         return Ok(Exit::Success);
     }
-    session.print(&status_text(&overview, live.as_ref(), now, &state.typed, Style::PLAIN))?;
+    session.print(&status_text(&overview, live.as_ref(), now, &state.way, Style::PLAIN))?;
     if args.failed {
         each_failed(&state, |task| {
             session.print(&format!(
@@ -68,13 +68,7 @@ fn each_failed(
     }
 }
 
-fn status_text(
-    overview: &Overview,
-    live: Option<&Live>,
-    now: Timestamp,
-    typed: &[String],
-    style: Style,
-) -> String {
+fn status_text(overview: &Overview, live: Option<&Live>, now: Timestamp, way: &Way, style: Style) -> String {
     let mut lines = vec![headline(overview, now, style)];
     // What waits and was never launched is known to the live run alone.
     let counts = live.map_or(overview.counts, |live| live.snapshot.counts);
@@ -88,7 +82,7 @@ fn status_text(
     } else if let Some(throughput) = past_throughput(overview) {
         lines.push(throughput);
     }
-    lines.extend(next(overview, typed).into_iter().map(|hint| format!("next: {hint}")));
+    lines.extend(next(overview, way).into_iter().map(|hint| format!("next: {hint}")));
     lines.join("\n") + "\n"
 }
 
@@ -173,7 +167,7 @@ fn past_throughput(overview: &Overview) -> Option<String> {
         .then(|| format!("the last run completed {}{}", plural(done, "file"), rate(done as f64 / seconds)))
 }
 
-fn next(overview: &Overview, typed: &[String]) -> Vec<String> {
+fn next(overview: &Overview, way: &Way) -> Vec<String> {
     if overview.live.is_some() {
         return Vec::new();
     }
@@ -181,11 +175,11 @@ fn next(overview: &Overview, typed: &[String]) -> Vec<String> {
     let interrupted =
         overview.last_run.as_ref().is_some_and(|run| run.exit != Some(0) && run.exit != Some(100));
     if interrupted || overview.counts.pending > 0 {
-        hints.push(command("run", typed));
+        hints.push(way.run(""));
     }
     if overview.counts.failed > 0 {
-        hints.push(command("status --failed", typed));
-        hints.push(command("run --retry-failed", typed));
+        hints.push(way.look("status --failed"));
+        hints.push(way.run("--retry-failed"));
     }
     hints
 }
@@ -245,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_state_at_rest_is_counted_and_followed_by_what_to_type() {
-        let text = status_text(&overview(), None, Timestamp(0), &["c.yaml".to_owned()], Style::PLAIN);
+        let text = status_text(&overview(), None, Timestamp(0), &Way::of(&["c.yaml"]), Style::PLAIN);
         assert_eq!(
             text,
             "nothing was run yet\n997 completed, 3 failed, 2 flaky\nfailures: 2 exit code, 1 timeout\n\

@@ -80,7 +80,7 @@ fn sentences_name_the_remedy() {
     let failure = Failure::UnknownTask { name: "bda.dat".to_owned(), like: vec!["bad.dat".to_owned()] };
     assert_eq!(
         failure.reports()[0].human(Style::PLAIN, 100),
-        "error: no task is called `bda.dat`\n  help: did you mean bad.dat?"
+        "error: no file called `bda.dat` was ever started here\n  help: did you mean bad.dat?"
     );
     assert_eq!(failure.exit().code(), 2);
 }

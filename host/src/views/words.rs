@@ -5,11 +5,12 @@ use std::time::Duration;
 use orchestrator_core::Bytes;
 use orchestrator_core::capacity::Baseline;
 
-/// `0.4 s`, `12 s`, `3m 05s`, `2h 07m`, `3d 4h`.
+/// `16 ms`, `1.4 s`, `12 s`, `3m 05s`, `2h 07m`, `3d 4h`.
 pub(crate) fn duration(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
-        0..10 => format!("{:.1} s", time.as_secs_f64()),
+        0 => format!("{} ms", time.as_millis()),
+        1..10 => format!("{:.1} s", time.as_secs_f64()),
         10..60 => format!("{seconds} s"),
         60..3_600 => format!("{}m {:02}s", seconds / 60, seconds % 60),
         3_600..86_400 => format!("{}h {:02}m", seconds / 3_600, seconds / 60 % 60),
@@ -72,7 +73,8 @@ mod tests {
     #[test]
     fn durations_have_two_parts_at_most() {
         let table = [
-            (400, "0.4 s"),
+            (16, "16 ms"),
+            (1_400, "1.4 s"),
             (12_300, "12 s"),
             (185_000, "3m 05s"),
             (7_620_000, "2h 07m"),
