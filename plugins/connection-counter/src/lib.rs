@@ -2,7 +2,8 @@
 //!
 //! A process's connections are the sockets that it or a descendant holds open (`/proc/PID/fd`), looked up in the TCP
 //! tables of the process's own network namespace (`/proc/PID/net/tcp`, `tcp6`). A socket held by several processes of
-//! one tree counts once. `total` counts every TCP socket in those tables, whatever its state.
+//! one tree counts once, a process that has ended meanwhile has none, and of a process that this user may not look into
+//! there are no metrics. `total` counts every TCP socket in those tables, whatever its state.
 //!
 //! Configuration: `ports: [8080, 8081]` (optional) adds the same counts per port. A connection belongs to a port when
 //! either of its ends has it, a listening socket when its own end has it.
@@ -42,6 +43,9 @@ impl MetricsPlugin for Connections {
 
     fn collect_metrics(&mut self, process: &Process<'_>) -> Result<Metrics> {
         let Some(inodes) = sockets::of_tree(process.tree()) else { return Ok(Metrics::new()) };
+        if inodes.is_empty() {
+            return Ok(count::<Connection>("net.tcp", &[], &self.ports));
+        }
         let Ok(table) = self.tables.of_process(process.pid()) else { return Ok(Metrics::new()) };
         let own: Vec<&Connection> = inodes.iter().filter_map(|inode| table.by_inode(*inode)).collect();
         Ok(count("net.tcp", &own, &self.ports))

@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-/// Inodes of all sockets that any of the processes holds open; `None` when none of them can be looked at (they have
-/// ended, or belong to another user).
+/// Inodes of all sockets that any of the processes holds open; `None` when none of them may be looked into.
 pub(crate) fn of_tree(pids: impl Iterator<Item = u32>) -> Option<BTreeSet<u64>> {
     pids.filter_map(of_process).reduce(|mut all, more| {
         all.extend(more);
@@ -13,9 +12,19 @@ pub(crate) fn of_tree(pids: impl Iterator<Item = u32>) -> Option<BTreeSet<u64>> 
 }
 
 fn of_process(pid: u32) -> Option<BTreeSet<u64>> {
-    let entries = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
+    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else {
+        return has_ended(pid).then(BTreeSet::new);
+    };
     let target = |entry: fs::DirEntry| fs::read_link(entry.path()).ok();
     Some(entries.flatten().filter_map(target).filter_map(|target| inode(target.to_str()?)).collect())
+}
+
+/// Gone, or a zombie: its sockets are closed.
+fn has_ended(pid: u32) -> bool {
+    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return true };
+    // `pid (name) state …`; the name may hold anything.
+    let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+    matches!(state, Some('Z' | 'X'))
 }
 
 /// `socket:[12345]` → 12345.
@@ -25,7 +34,8 @@ fn inode(target: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{inode, of_tree};
+    use super::{has_ended, inode, of_tree};
+    use std::collections::BTreeSet;
 
     #[test]
     fn only_sockets_have_a_socket_inode() {
@@ -35,9 +45,15 @@ mod tests {
     }
 
     #[test]
-    fn processes_that_have_ended_are_skipped() {
-        let own = std::process::id();
-        assert!(of_tree([u32::MAX].into_iter()).is_none());
-        assert_eq!(of_tree([u32::MAX, own].into_iter()), of_tree([own].into_iter()));
+    fn processes_that_have_ended_hold_nothing() {
+        assert_eq!(of_tree([u32::MAX].into_iter()), Some(BTreeSet::new()));
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        while !has_ended(child.id()) {
+            std::thread::yield_now();
+        }
+        assert_eq!(of_tree([child.id()].into_iter()), Some(BTreeSet::new()));
+        child.wait().unwrap();
+        assert!(!has_ended(std::process::id()));
+        assert_eq!(of_tree(std::iter::empty()), None);
     }
 }

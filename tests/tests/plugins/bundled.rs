@@ -35,6 +35,14 @@ fn connections_are_counted_per_process_and_per_port_in_both_families() {
 }
 
 #[test]
+fn a_process_that_has_ended_has_no_connections_rather_than_no_metrics() {
+    let mut world =
+        World::of(&artifacts::plugin("connection-counter"), &[metrics("ConnectionMetricsCollector")]);
+    let gone = vec![facts(1, u32::MAX, &[])];
+    assert_eq!(world.round_over(gone, Metrics::new()).processes[0].1["net.tcp.established"], 0.0);
+}
+
+#[test]
 fn a_port_that_is_none_is_refused() {
     let zero = with_config(metrics("ConnectionMetricsCollector"), json!({ "ports": [0] }));
     let large = with_config(metrics("ConnectionMetricsCollector"), json!({ "ports": [70000] }));
