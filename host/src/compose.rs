@@ -74,11 +74,11 @@ impl OpenState {
         if ended > 0 {
             remarks.push(format!("{ended} processes that the last run left behind were ended"));
         }
-        if directory.recovery().unclean && directory.recovery().rebooted {
-            let lost = lost_outputs(config, &directory)?;
-            if !lost.is_empty() {
-                remarks.push(format!("{} outputs did not survive and are made again", lost.len()));
-            }
+        let rebooted = directory.recovery().unclean && directory.recovery().rebooted;
+        let lost = lost_outputs(config, &directory, rebooted)?;
+        if !lost.is_empty() {
+            let count = lost.len();
+            remarks.push(format!("the outputs of {count} completed files are gone; they are made again"));
             stale.extend(lost);
             stale.sort_unstable();
             stale.dedup();
@@ -115,13 +115,14 @@ fn end_orphans(directory: &StateDir, tasks: &[StoredTask]) -> Result<usize, Fail
     Ok(orphans::kill_orphans(directory.state_id(), &recorded, ORPHAN_PATIENCE)?)
 }
 
-/// After the machine went down: completed tasks whose output is not there as recorded.
-fn lost_outputs(config: &Config, directory: &StateDir) -> Result<Vec<TaskId>, Failure> {
+/// Completed tasks whose output is not there: somebody removed it, so it is wanted again. After the machine went down
+/// it must also have the recorded size. (One look at the file system for every completed task.)
+fn lost_outputs(config: &Config, directory: &StateDir, sizes_too: bool) -> Result<Vec<TaskId>, Failure> {
     let mut lost = Vec::new();
     directory.published(|task, outputs| {
         let whole = outputs.iter().all(|output| {
             let path = config.output.directory.join(OsStr::from_bytes(output.path.as_bytes()));
-            std::fs::metadata(path).is_ok_and(|found| found.len() == output.size)
+            std::fs::symlink_metadata(path).is_ok_and(|found| !sizes_too || found.len() == output.size)
         });
         if !whole {
             lost.push(task);
@@ -157,7 +158,10 @@ pub(crate) fn compose(
 ) -> Result<Composed, Failure> {
     let (inbox, sinks) = channel();
     let specs = InstanceSpec::enabled(&config.plugins);
-    let options = StartOptions { probe: orchestrator_plugin_host::Probe::this_program().ok(), ..StartOptions::default() };
+    let options = StartOptions {
+        probe: orchestrator_plugin_host::Probe::this_program().ok(),
+        ..StartOptions::default()
+    };
     let (plugins, plugin_failures) = PluginHost::start(catalog, &specs, &options, Arc::clone(&sinks.plugins));
     let (fatal, plugin_failures): (Vec<_>, Vec<_>) =
         plugin_failures.into_iter().partition(|failure| failure.required || failure.is_unknown_class());
@@ -180,15 +184,19 @@ pub(crate) fn compose(
         .filter(|open| open.accepted.is_some())
         .map(|open| open.attempt)
         .collect();
-    let known: BTreeSet<Vec<u8>> =
-        restored.tasks.iter().map(|task| task.path.as_bytes().to_vec()).collect();
-    let files = LocalFiles::start(files_options(config, Arc::new(move |path| known.contains(path))), Arc::clone(&sinks.files))?;
+    let known: BTreeSet<Vec<u8>> = restored.tasks.iter().map(|task| task.path.as_bytes().to_vec()).collect();
+    let files = LocalFiles::start(
+        files_options(config, Arc::new(move |path| known.contains(path))),
+        Arc::clone(&sinks.files),
+    )?;
     files.handle().sweep(&keep)?;
     let executor = LocalExecutor::start(Arc::clone(&sinks.executor), executor_options(config))?;
     let (run, store, guard) = directory.start(&info, Arc::clone(&sinks.store))?;
     let policy = Policy { calibrate_only: wishes.calibrate_only, ..Policy::from_config(config) };
-    let probe = SystemProbe::new(&config.output.directory)
-        .map_err(|error| Failure::System { what: "observe the machine", source: std::io::Error::other(error) })?;
+    let probe = SystemProbe::new(&config.output.directory).map_err(|error| Failure::System {
+        what: "observe the machine",
+        source: std::io::Error::other(error),
+    })?;
     let rooms = Rooms {
         executor: Box::new(executor),
         files: Box::new(files),
@@ -287,7 +295,10 @@ fn mentions(config: &Config, placeholder: Placeholder) -> bool {
     let named = |template: &Template| template.mentions(placeholder);
     binary.shell
         || binary.flags.iter().chain(binary.env.values()).any(named)
-        || [&binary.stdin, &binary.stdout, &binary.stderr, &binary.working_directory].into_iter().flatten().any(named)
+        || [&binary.stdin, &binary.stdout, &binary.stderr, &binary.working_directory]
+            .into_iter()
+            .flatten()
+            .any(named)
 }
 
 /// `output.validation.command` as a check of the files room.

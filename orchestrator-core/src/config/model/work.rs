@@ -50,7 +50,8 @@ pub struct Input {
     pub file_pattern: GlobPattern,
     /// Whether directories below are scanned too.
     pub recursive: bool,
-    /// Whether symbolic links are followed, to files and (with `recursive`) to directories; loops are recognised.
+    /// Whether symbolic links to directories are followed (with `recursive`); loops are recognised. Links to files always
+    /// count as files.
     pub follow_symlinks: bool,
     /// Patterns of files and directories that are left out.
     pub exclude: Vec<GlobPattern>,
