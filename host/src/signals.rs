@@ -36,7 +36,11 @@ impl Signals {
 
     /// Passes them on, for ever. `reload` reads the configuration again; when that fails it says so itself and returns
     /// `None`, and the old configuration stays in force.
-    pub(crate) async fn pass_on(mut self, control: Sink<Control>, reload: impl Fn() -> Option<Policy>) -> Infallible {
+    pub(crate) async fn pass_on(
+        mut self,
+        control: Sink<Control>,
+        reload: impl Fn() -> Option<Policy>,
+    ) -> Infallible {
         let mut stops = 0;
         loop {
             let request = tokio::select! {
@@ -64,7 +68,9 @@ fn stop(stops: &mut u32) -> Option<Control> {
 
 /// Stops this very process until SIGCONT.
 pub(crate) fn suspend_self() {
-    if let Err(error) = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP) {
+    if let Err(error) =
+        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP)
+    {
         tracing::error!(%error, "could not suspend");
     }
 }

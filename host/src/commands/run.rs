@@ -86,7 +86,11 @@ fn search_path(selection: &Selection, session: &Session, loaded: &Loaded) -> Sea
 }
 
 /// Runs the loop on this thread, with signals passed on to it.
-fn perform(composed: Composed, selection: &Selection, session: &Session) -> Result<(RunEnd, StoreGuard), Failure> {
+fn perform(
+    composed: Composed,
+    selection: &Selection,
+    session: &Session,
+) -> Result<(RunEnd, StoreGuard), Failure> {
     for failure in &composed.plugin_failures {
         session.tell(&Report::warning("plugin", failure.to_string()));
     }
