@@ -56,3 +56,13 @@ fn plugins_of_one_kind_in_one_directory_load_as_themselves() {
         assert!(system.contains_key(metric), "{metric} is missing: {system:?}");
     }
 }
+
+/// A changed core or host never asks for a rebuild of a plugin: nothing of them is in it.
+#[test]
+fn of_the_orchestrator_it_knows_the_contract_alone() {
+    let lock = crate::fixtures::workspace().join("examples/third-party-plugin/Cargo.lock");
+    let lock = std::fs::read_to_string(lock).expect("the example has a lock file");
+    let names = lock.lines().filter_map(|line| line.strip_prefix("name = "));
+    let ours: Vec<&str> = names.filter(|name| name.contains("orchestrator")).collect();
+    assert_eq!(ours, ["\"orchestrator-plugin-api\""]);
+}
