@@ -10,4 +10,5 @@ pub mod dice;
 pub mod host;
 pub mod processes;
 pub mod scene;
+pub mod sim;
 pub mod watcher;
