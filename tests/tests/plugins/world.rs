@@ -1,8 +1,8 @@
 //! A plugin host with instances, and what it tells.
 
-use orchestrator_core::AttemptId;
 use orchestrator_core::metrics::Metrics;
 use orchestrator_core::scheduler::CapacityAnswer;
+use orchestrator_core::{AttemptId, TaskId};
 use orchestrator_plugin_api::PluginKind;
 use orchestrator_plugin_host::{Catalog, InstanceFailure, InstanceSpec, PluginHost, StartOptions};
 use orchestrator_ports::{PluginEvent, PluginHealth, PluginRound, Plugins, ProcessFacts};
@@ -163,5 +163,14 @@ impl World {
 pub(crate) fn facts(attempt: u64, pid: u32, descendants: &[u32]) -> ProcessFacts {
     let mut tree = vec![pid];
     tree.extend(descendants);
-    ProcessFacts { attempt: AttemptId(attempt), pid, start_ticks: 1, tree, sample: None }
+    ProcessFacts {
+        attempt: AttemptId(attempt),
+        task: TaskId(7),
+        input_file: "/in/a.dat".into(),
+        running_for: None,
+        pid,
+        start_ticks: 1,
+        tree,
+        sample: None,
+    }
 }

@@ -1,16 +1,24 @@
 //! Metrics and capacity plugins, as the runtime sees them: rounds go in, answers come back.
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use orchestrator_core::AttemptId;
 use orchestrator_core::metrics::{Metrics, ProcessSample};
 use orchestrator_core::scheduler::CapacityAnswer;
+use orchestrator_core::{AttemptId, TaskId};
 
 /// One running attempt as it is shown to metrics plugins.
 #[derive(Clone, Debug)]
 pub struct ProcessFacts {
     /// Whose.
     pub attempt: AttemptId,
+    /// Its task.
+    pub task: TaskId,
+    /// Absolute path of its input.
+    pub input_file: PathBuf,
+    /// How long its process has run; `None` before it is known to run.
+    pub running_for: Option<Duration>,
     /// Main process.
     pub pid: u32,
     /// Its start time in clock ticks since boot.

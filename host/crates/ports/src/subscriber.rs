@@ -19,6 +19,10 @@ pub trait Subscriber {
     fn facts(&mut self, at: Timestamp, facts: &[Fact]);
     /// The state of things, at most a few times a second and once at the end.
     fn snapshot(&mut self, snapshot: &Snapshot);
+    /// Somebody asked where things stand (SIGUSR1): to be shown whatever the cadence.
+    fn report(&mut self, snapshot: &Snapshot) {
+        self.snapshot(snapshot);
+    }
     /// Something worth telling.
     fn notice(&mut self, at: Timestamp, notice: &Notice);
 }

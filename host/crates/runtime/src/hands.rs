@@ -5,18 +5,19 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use orchestrator_core::config::model::KillMode;
-use orchestrator_core::metrics::Usage;
+use orchestrator_core::metrics::{ProcessSample, Usage};
 use orchestrator_core::plan::template::Placeholders;
 use orchestrator_core::plan::{CommandPlan, log_path};
 use orchestrator_core::scheduler::{
     Event, FailureReason, Fingerprint, InputPath, OutputRecord, ProcessIdentity, StopHow,
 };
-use orchestrator_core::{AttemptId, Bytes, RunId, SlotId, TaskId};
+use orchestrator_core::{AttemptId, Bytes, RunId, SlotId, TaskId, Timestamp};
 use orchestrator_ports::{
-    ChildSettings, Executor, Files, InputSource, Launch, OutputSink, PrivateOutput, ProbeTarget, PublishJob,
-    SignalScope, StopSignal,
+    ChildSettings, Executor, Files, InputSource, Launch, OutputSink, PrivateOutput, ProbeTarget,
+    ProcessFacts, PublishJob, SignalScope, StopSignal,
 };
 
 /// What launches need beyond the command itself; the same for a whole run.
@@ -52,8 +53,11 @@ const SIGKILL: StopSignal = StopSignal(9);
 
 /// A launched attempt.
 struct InFlight {
+    task: TaskId,
+    path: InputPath,
     fingerprint: Fingerprint,
-    identity: Option<ProcessIdentity>,
+    /// Its process and when that started, once it runs.
+    process: Option<(ProcessIdentity, Timestamp)>,
 }
 
 /// What a launch command says.
@@ -79,14 +83,14 @@ impl Hands {
         Self { executor, files, settings, in_flight: BTreeMap::new(), launches: 0 }
     }
 
-    /// Inspects the input, prepares the private output and starts the process. `Err` is the answer to a launch that
-    /// did not get as far as the executor.
-    pub(crate) fn launch(&mut self, order: &LaunchOrder) -> Result<(), Event> {
-        let failed = |reason| Event::LaunchFailed { attempt: order.attempt, reason };
-        let fingerprint = self.files.inspect(&order.path).map_err(failed)?;
-        let private = self.private_output(order).map_err(failed)?;
+    /// Inspects the input, prepares the private output and starts the process. `Err` is why a launch did not get as far
+    /// as the executor.
+    pub(crate) fn launch(&mut self, order: &LaunchOrder) -> Result<(), FailureReason> {
+        let fingerprint = self.files.inspect(&order.path)?;
+        let private = self.private_output(order)?;
         let launch = self.describe(order, fingerprint, &private);
-        self.in_flight.insert(order.attempt, InFlight { fingerprint, identity: None });
+        let (task, path) = (order.task, order.path.clone());
+        self.in_flight.insert(order.attempt, InFlight { task, path, fingerprint, process: None });
         self.executor.launch(launch);
         Ok(())
     }
@@ -149,13 +153,16 @@ impl Hands {
         }
     }
 
-    /// The executor says that the process runs: the scheduler's event.
-    pub(crate) fn started(&mut self, attempt: AttemptId, identity: ProcessIdentity) -> Event {
-        let in_flight = self.in_flight.entry(attempt);
-        let fresh = InFlight { fingerprint: Fingerprint::default(), identity: None };
-        let in_flight = in_flight.or_insert(fresh);
-        in_flight.identity = Some(identity);
-        Event::AttemptStarted { attempt, identity, fingerprint: in_flight.fingerprint }
+    /// The executor says that the process runs: the scheduler's event. `None` for an attempt that is not in flight.
+    pub(crate) fn started(
+        &mut self,
+        attempt: AttemptId,
+        identity: ProcessIdentity,
+        now: Timestamp,
+    ) -> Option<Event> {
+        let in_flight = self.in_flight.get_mut(&attempt)?;
+        in_flight.process = Some((identity, now));
+        Some(Event::AttemptStarted { attempt, identity, fingerprint: in_flight.fingerprint })
     }
 
     /// The process is gone or never came.
@@ -166,13 +173,30 @@ impl Hands {
     /// Processes to be sampled.
     pub(crate) fn targets(&self) -> Vec<ProbeTarget> {
         let target = |(attempt, one): (&AttemptId, &InFlight)| {
-            one.identity.map(|identity| ProbeTarget { attempt: *attempt, identity })
+            one.process.map(|(identity, _)| ProbeTarget { attempt: *attempt, identity })
         };
         self.in_flight.iter().filter_map(target).collect()
     }
 
-    pub(crate) fn identity(&self, attempt: AttemptId) -> Option<ProcessIdentity> {
-        self.in_flight.get(&attempt).and_then(|one| one.identity)
+    /// A sampled attempt as plugins are shown it; `None` when it has ended meanwhile.
+    pub(crate) fn facts(
+        &self,
+        sample: ProcessSample,
+        tree: Vec<u32>,
+        now: Timestamp,
+    ) -> Option<ProcessFacts> {
+        let one = self.in_flight.get(&sample.attempt)?;
+        let (identity, started) = one.process?;
+        Some(ProcessFacts {
+            attempt: sample.attempt,
+            task: one.task,
+            input_file: self.settings.input_directory.join(OsStr::from_bytes(one.path.as_bytes())),
+            running_for: Some(now.since(started)),
+            pid: identity.pid,
+            start_ticks: identity.start_ticks,
+            tree,
+            sample: Some(sample),
+        })
     }
 
     pub(crate) fn stop(&self, attempt: AttemptId, how: StopHow) {
@@ -226,8 +250,8 @@ fn remove_if_there(path: &Path) {
 /// CPU that our attempts use together, ended ones included: short tasks live and die between two samples.
 #[derive(Debug, Default)]
 pub(crate) struct OwnCpu {
-    seen: BTreeMap<AttemptId, std::time::Duration>,
-    ended: std::time::Duration,
+    seen: BTreeMap<AttemptId, Duration>,
+    ended: Duration,
 }
 
 impl OwnCpu {
@@ -237,11 +261,7 @@ impl OwnCpu {
     }
 
     /// Cores kept busy since the previous call, `elapsed` ago.
-    pub(crate) fn cores(
-        &mut self,
-        samples: &[(orchestrator_core::metrics::ProcessSample, Vec<u32>)],
-        elapsed: std::time::Duration,
-    ) -> f64 {
+    pub(crate) fn cores(&mut self, samples: &[(ProcessSample, Vec<u32>)], elapsed: Duration) -> f64 {
         let mut used = std::mem::take(&mut self.ended);
         for (sample, _) in samples {
             let seen = self.seen.entry(sample.attempt).or_default();

@@ -124,8 +124,7 @@ mod tests {
         assert!(journal.take(Timestamp(0), step(1, 4)).is_none());
         assert!(journal.committed(0).is_none());
         let done = journal.committed(1).unwrap();
-        let wakes: Vec<_> = done.commands.iter().cloned().collect();
-        assert_eq!(wakes, [Command::WakeAt(Timestamp(2)), Command::WakeAt(Timestamp(3))]);
+        assert_eq!(done.commands, [Command::WakeAt(Timestamp(2)), Command::WakeAt(Timestamp(3))]);
         assert!(journal.committed(1).is_none());
         assert!(journal.committed(2).is_some());
     }

@@ -9,7 +9,7 @@ use orchestrator_core::config::model::KeepOutput;
 use orchestrator_core::scheduler::{Command, Event, Fact, FailureReason, Scheduler, StopLevel};
 use orchestrator_ports::{
     Clock, Executor, ExecutorEvent, Files, FilesEvent, Notice, PluginEvent, PluginHealth, PluginRound,
-    Plugins, ProcessFacts, SampleRow, StopSignal, Store, StoreEvent, Subscriber,
+    Plugins, SampleRow, StopSignal, Store, StoreEvent, Subscriber,
 };
 
 use crate::collector::{Collected, Collector};
@@ -172,8 +172,9 @@ impl Turner {
     fn executor_event(&mut self, event: ExecutorEvent) {
         match event {
             ExecutorEvent::Started { attempt, identity } => {
-                let event = self.hands.started(attempt, identity);
-                self.step(event);
+                if let Some(event) = self.hands.started(attempt, identity, self.clock.now()) {
+                    self.step(event);
+                }
             }
             ExecutorEvent::NotStarted { attempt, fault } => {
                 self.hands.ended(attempt);
@@ -236,7 +237,7 @@ impl Turner {
                 }
             }
             PluginEvent::Health { instance, health: PluginHealth::Failed { sentence, required } } => {
-                tracing::warn!(plugin = instance, "{sentence}");
+                tracing::debug!(plugin = instance, "failed");
                 self.notice(Notice::Warning(sentence.clone()));
                 if required {
                     self.abort(Ended::PluginFailed(sentence));
@@ -261,7 +262,7 @@ impl Turner {
         match control {
             Control::Drain => {
                 self.notice(Notice::Info(
-                    "stopping: nothing new is started; once more to stop what runs".into(),
+                    "draining: running processes may end, nothing new is started; once more to stop them".into(),
                 ));
                 self.step(Event::StopRequested(StopLevel::Drain));
             }
@@ -284,7 +285,10 @@ impl Turner {
                 self.notice(Notice::Info("configuration read again".into()));
                 self.step(Event::PolicyChanged(policy));
             }
-            Control::Report => self.show_snapshot(),
+            Control::Report => {
+                let snapshot = self.scheduler.snapshot(self.clock.now());
+                self.subscribers.iter_mut().for_each(|subscriber| subscriber.report(&snapshot));
+            }
         }
     }
 
@@ -312,11 +316,8 @@ impl Turner {
         rows.push(SampleRow { at: now, attempt: None, metrics: current.clone() });
         self.journal.store().samples(rows);
         self.round += 1;
-        let processes = collected.processes.into_iter().filter_map(|(sample, tree)| {
-            let identity = self.hands.identity(sample.attempt)?;
-            let (pid, start_ticks) = (identity.pid, identity.start_ticks);
-            Some(ProcessFacts { attempt: sample.attempt, pid, start_ticks, tree, sample: Some(sample) })
-        });
+        let processes =
+            collected.processes.into_iter().filter_map(|(sample, tree)| self.hands.facts(sample, tree, now));
         let round = PluginRound {
             number: self.round,
             processes: processes.collect(),
@@ -370,8 +371,9 @@ impl Turner {
     fn perform(&mut self, command: Command) {
         match command {
             Command::Launch { attempt, task, number, slot, path } => {
-                if let Err(event) = self.hands.launch(&LaunchOrder { attempt, task, number, slot, path }) {
-                    self.local.push_back(event);
+                let order = LaunchOrder { attempt, task, number, slot, path };
+                if let Err(reason) = self.hands.launch(&order) {
+                    self.local.push_back(Event::LaunchFailed { attempt, reason });
                 }
             }
             Command::Stop { attempt, how } => self.hands.stop(attempt, how),

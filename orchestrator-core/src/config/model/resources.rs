@@ -54,7 +54,7 @@ pub struct Plugins {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Plugin {
-    /// Name of this instance, unique within its list; stands before the names of its metrics.
+    /// Name of this instance, unique within its list.
     #[schemars(length(min = 1))]
     pub name: String,
     /// Whether it is used.

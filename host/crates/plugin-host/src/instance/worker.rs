@@ -148,9 +148,11 @@ impl Worker {
             }
             collected.asked = done + 1;
             let view = translate::ProcessFactsView::new(facts);
+            let texts = view.texts();
             let collector = Collector::new(declared, &round.current, &mut collected.dropped);
-            let result = self
-                .measured(|| collector.fill(|sink| object.collect_process(&view.view(), sink).into_result()));
+            let result = self.measured(|| {
+                collector.fill(|sink| object.collect_process(&view.view(&texts), sink).into_result())
+            });
             match result {
                 Ok(metrics) if metrics.is_empty() => {}
                 Ok(metrics) => collected.processes.push((facts.attempt, metrics)),
