@@ -11,6 +11,7 @@ use crate::errors::Failure;
 use crate::exit::Exit;
 use crate::session::Session;
 use crate::style::Style;
+use crate::views::progress;
 use crate::views::status_file::Live;
 use crate::views::summary::{by_kind, rate};
 use crate::views::words::{duration, number, plural};
@@ -134,19 +135,7 @@ fn live_lines(live: &Live) -> Vec<String> {
             .push(format!("  {}: {capacity}{failed} {}", bound.instance, bound.reason).trim_end().to_owned());
     }
     for attempt in snapshot.attempts.iter().take(SHOWN) {
-        let what = if attempt.stopping {
-            "stopping"
-        } else if attempt.calibrating {
-            "measuring"
-        } else {
-            "running"
-        };
-        lines.push(format!(
-            "  {what} {} for {} (slot {})",
-            attempt.path,
-            duration(attempt.running_for),
-            attempt.slot
-        ));
+        lines.push(format!("  {}", progress::attempt(attempt)));
     }
     let more = (snapshot.running as usize).saturating_sub(snapshot.attempts.len().min(SHOWN));
     if more > 0 {

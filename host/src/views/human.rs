@@ -72,6 +72,14 @@ impl Subscriber for HumanView {
         }
     }
 
+    fn report(&mut self, snapshot: &Snapshot) {
+        self.plain_last = Some(snapshot.at);
+        self.console.line(&progress::line(snapshot, self.thresholds));
+        for attempt in &snapshot.attempts {
+            self.console.line(&format!("  {}", progress::attempt(attempt)));
+        }
+    }
+
     fn notice(&mut self, _at: Timestamp, notice: &Notice) {
         let style = self.console.style();
         match notice {

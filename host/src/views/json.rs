@@ -58,6 +58,10 @@ impl Subscriber for JsonView {
         }
     }
 
+    fn report(&mut self, snapshot: &Snapshot) {
+        self.stream.line(&event(snapshot.at, "snapshot", snapshot));
+    }
+
     fn notice(&mut self, at: Timestamp, notice: &Notice) {
         let (name, text) = match notice {
             Notice::Warning(text) => ("warning", text),

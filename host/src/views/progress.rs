@@ -2,7 +2,7 @@
 
 use orchestrator_core::Bytes;
 use orchestrator_core::config::model::ResourceLimits;
-use orchestrator_core::view::{Eta, Snapshot};
+use orchestrator_core::view::{Eta, RunningAttempt, Snapshot};
 
 use super::words::{cut, duration, number};
 use crate::style::Style;
@@ -52,6 +52,16 @@ pub(crate) fn block(snapshot: &Snapshot, thresholds: Thresholds, width: usize, s
 pub(crate) fn line(snapshot: &Snapshot, thresholds: Thresholds) -> String {
     let machine = machine(snapshot, thresholds, usize::MAX, Style::PLAIN);
     format!("{}; {}; {machine}; {}", counts(snapshot), snapshot.capacity, time(snapshot))
+}
+
+/// `running a.dat for 12 s (slot 3)`.
+pub(crate) fn attempt(attempt: &RunningAttempt) -> String {
+    let what = match attempt {
+        RunningAttempt { stopping: true, .. } => "stopping",
+        RunningAttempt { calibrating: true, .. } => "measuring",
+        _ => "running",
+    };
+    format!("{what} {} for {} (slot {})", attempt.path, duration(attempt.running_for), attempt.slot)
 }
 
 /// `412 of 1 000 done, 3 failed, 2 retried, 8 running`.
