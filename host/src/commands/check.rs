@@ -1,14 +1,20 @@
 //! `check`: every mistake at once, and the plan; nothing is started, nothing changed.
 
+use std::path::Path;
+
+use orchestrator_core::config::Sources;
+use orchestrator_store::{Overview, StateReader, StoreError};
 use serde_json::json;
 
+use super::state::now;
 use crate::cli::CheckArgs;
 use crate::errors::Failure;
 use crate::exit::Exit;
 use crate::plugins::SearchPath;
 use crate::preflight::{self, Depth};
 use crate::session::Session;
-use orchestrator_core::config::Sources;
+use crate::style::Style;
+use crate::views::words::number;
 
 /// Finds everything that can be known without a start.
 pub(super) fn check(args: &CheckArgs, session: &Session) -> Result<Exit, Failure> {
@@ -17,11 +23,36 @@ pub(super) fn check(args: &CheckArgs, session: &Session) -> Result<Exit, Failure
     let search =
         SearchPath::of_this_program(&args.selection.plugins_dir, session.sources.environment(), configured);
     let plan = preflight::check(&loaded, &search, &search.scan(), Depth::All).accept(session)?;
+    let before = before(&plan.state)?;
     if session.json() {
-        session.print_json(&json!({ "event": "plan", "plan": plan }))?;
+        let counts = before.as_ref().map(|overview| overview.counts);
+        session.print_json(&json!({ "event": "plan", "plan": plan, "continues": counts }))?;
     } else {
-        session.print(&plan.text(crate::style::Style::PLAIN))?;
+        session.print(&plan.text(Style::PLAIN))?;
+        if let Some(overview) = before {
+            session.console.line(&continues(&overview));
+        }
         session.console.line(&format!("{}: the configuration is sound", session.style().good("ok")));
     }
     Ok(Exit::Success)
+}
+
+/// What earlier runs left in the state directory; none if there were none.
+fn before(state: &Path) -> Result<Option<Overview>, Failure> {
+    match StateReader::open(state).and_then(|reader| reader.overview(now())) {
+        Ok(overview) => Ok(Some(overview)),
+        Err(StoreError::Missing { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn continues(overview: &Overview) -> String {
+    let counts = overview.counts;
+    let live =
+        overview.live.as_ref().map(|holder| format!("; {holder} is at work there now")).unwrap_or_default();
+    format!(
+        "a run would continue an earlier one: {} completed, {} failed (tried again with --retry-failed){live}",
+        number(counts.completed),
+        number(counts.failed)
+    )
 }
