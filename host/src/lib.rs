@@ -1,9 +1,9 @@
 //! The host: the command line, what it prints, and the composition of all rooms into a run.
 //!
-//! - [`cli`] is what can be typed, [`commands`] what it does, one file a command.
-//! - [`preflight`] finds everything that can be known before a run starts; `check` prints it, `run` obeys it.
-//! - [`views`] are those who watch a run: progress, JSON events, the summary at its end, `live.json` for `status`.
-//! - [`errors`] and [`exit`] turn every error into a report and an exit code, in one place.
+//! - `cli` is what can be typed, `commands` what it does, one file a command.
+//! - `preflight` finds everything that can be known before a run starts; `check` prints it, `run` obeys it.
+//! - `views` are those who watch a run: progress, JSON events, the summary at its end, `live.json` for `status`.
+//! - `errors` and `exit` turn every error into a report and an exit code, in one place.
 //! - `compose` is the only place that knows every room.
 
 mod cli;
