@@ -1,5 +1,13 @@
-//! What is known about how long things take.
+//! What is known of a task before it runs, and what is expected of it.
 
+pub mod amount;
+mod features;
+mod fit;
+pub mod memory;
+pub mod replay;
 mod run_times;
 
+pub use amount::{AmountPrediction, AmountPredictor, AmountState};
+pub use features::Features;
+pub use memory::{MemoryPrediction, MemoryPredictor, MemoryRules, MemorySource, MemoryState};
 pub use run_times::RunTimes;

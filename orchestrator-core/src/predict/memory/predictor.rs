@@ -1,0 +1,367 @@
+//! The predictor: results in, ladders out.
+
+use serde::{Deserialize, Serialize};
+
+use super::experts::{EXPERTS, Expert, Experts, Point};
+use super::ladder::Needs;
+use super::ratios::{BEYOND, Fitted, Ratios, Scored};
+use super::{MemoryResult, MemoryRules, MemoryState};
+use crate::Bytes;
+use crate::predict::Features;
+
+/// Results kept.
+pub(super) const KEPT: usize = 300;
+/// A result weighs this much less than its successor …
+const DECAY: f64 = 0.99;
+/// Fewer results than these: nothing but the largest peak is believed.
+const FEW: usize = 5;
+/// With few results: the largest peak times this, more where the peaks differ, and the rungs above.
+const FEW_MARGIN: f64 = 1.03;
+const FEW_RUNGS: [f64; 3] = [1.0, 1.3, 1.7];
+/// The weight of a result grows with its run time to this power: long tasks cost more, but few of them must not decide
+/// alone.
+const TIME_POWER: f64 = 0.75;
+
+/// Where a prediction comes from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MemorySource {
+    /// No result and no request: the first guess of the rules.
+    Guess,
+    /// No result: what the user asked for.
+    Request,
+    /// Fewer than five results: a margin above the largest peak.
+    FewResults,
+    /// Learned; the expert that is believed.
+    Learned(Expert),
+}
+
+/// What is expected of a task's peak memory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MemoryPrediction {
+    /// Allocations for the first, second, … attempt, ascending; after the last one the allocation doubles.
+    pub ladder: Vec<Bytes>,
+    /// As likely above as below.
+    pub p50: Bytes,
+    /// Exceeded once in twenty (weighted by run time).
+    pub p95: Bytes,
+    /// Where it comes from.
+    pub source: MemorySource,
+}
+
+impl MemoryPrediction {
+    /// The allocation of an attempt, counted from 0: the ladder's rung, past its end doubled each time.
+    #[must_use]
+    pub fn allocation(&self, attempt: u32) -> Bytes {
+        let attempt = attempt as usize;
+        match (self.ladder.get(attempt), self.ladder.last()) {
+            (Some(rung), _) => *rung,
+            (None, Some(last)) => {
+                let doublings = u32::try_from(attempt + 1 - self.ladder.len()).unwrap_or(u32::MAX);
+                Bytes(last.0.saturating_mul(1u64.checked_shl(doublings).unwrap_or(u64::MAX)))
+            }
+            (None, None) => Bytes(0),
+        }
+    }
+}
+
+/// Learns peak memory from the results of one binary with one set of flags.
+#[derive(Clone, Debug)]
+pub struct MemoryPredictor {
+    rules: MemoryRules,
+    kept: Vec<Kept>,
+    points: Vec<Point>,
+    /// Serial number of `kept[0]`.
+    first: u64,
+    ratios: [Ratios; EXPERTS],
+    experts: Experts,
+    believed: Expert,
+    fitted: Fitted,
+    failures: Failures,
+}
+
+/// Failed attempts of our own ladders of late. Where they are more than is acceptable, failures become dearer.
+#[derive(Clone, Copy, Debug, Default)]
+struct Failures {
+    failed: f64,
+    tasks: f64,
+}
+
+impl Failures {
+    /// Failed attempts a task that are accepted, and how many tasks' worth of them are assumed at first.
+    const ACCEPTED: f64 = 0.03;
+    const ASSUMED: f64 = 20.0;
+    /// A task weighs this much less than its successor.
+    const DECAY: f64 = 0.98;
+
+    fn add(&mut self, failed: f64) {
+        self.failed = self.failed * Self::DECAY + failed;
+        self.tasks = self.tasks * Self::DECAY + 1.0;
+    }
+
+    /// Multiplies the failure penalty; at least 1.
+    fn strictness(&self) -> f64 {
+        let rate = (self.failed + Self::ACCEPTED * Self::ASSUMED) / (self.tasks + Self::ASSUMED);
+        (rate / Self::ACCEPTED).max(1.0)
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    result: MemoryResult,
+    said: [f64; EXPERTS],
+}
+
+impl MemoryPredictor {
+    /// A predictor that knows nothing yet.
+    #[must_use]
+    pub fn new(rules: MemoryRules) -> Self {
+        Self {
+            rules,
+            kept: Vec::new(),
+            points: Vec::new(),
+            first: 0,
+            ratios: Default::default(),
+            experts: Experts::default(),
+            believed: Expert::Largest,
+            fitted: Fitted::default(),
+            failures: Failures::default(),
+        }
+    }
+
+    /// A predictor that learned from kept results. Results that make no sense are left out.
+    #[must_use]
+    pub fn restore(rules: MemoryRules, state: &MemoryState) -> Self {
+        let mut predictor = Self::new(rules);
+        let from = state.results.len().saturating_sub(KEPT);
+        for result in state.results[from..].iter().filter(|result| result.is_sane()) {
+            predictor.learn(*result);
+        }
+        predictor
+    }
+
+    /// What to keep across runs.
+    #[must_use]
+    pub fn state(&self) -> MemoryState {
+        MemoryState { results: self.kept.iter().map(|kept| kept.result).collect() }
+    }
+
+    /// How many results are kept.
+    #[must_use]
+    pub fn results(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// Takes the result of a task that ran to its end. A result that makes no sense is ignored.
+    pub fn observe(&mut self, features: &Features, peak: Bytes, seconds: f64) {
+        let result = MemoryResult { input: features.input.map(|bytes| bytes.0), peak: peak.0, seconds };
+        if result.is_sane() {
+            self.learn(result);
+        }
+    }
+
+    fn learn(&mut self, result: MemoryResult) {
+        if self.kept.len() >= FEW {
+            let features = Features { input: result.input.map(Bytes), requested_memory: None };
+            let prediction = self.predict(&features);
+            let failed =
+                (0u32..).take_while(|attempt| prediction.allocation(*attempt).0 < result.peak).count();
+            self.failures.add(failed as f64);
+        }
+        self.keep(result);
+        self.refit();
+    }
+
+    fn keep(&mut self, result: MemoryResult) {
+        let size = result.input.map(|bytes| bytes as f64);
+        let point = Point::new(size, result.peak as f64);
+        let said = if self.kept.is_empty() {
+            let mut said = [point.peak; EXPERTS];
+            said[Expert::Distribution as usize] = 1.0;
+            said
+        } else {
+            self.experts.say_all(&self.points, size)
+        };
+        if self.kept.len() == KEPT {
+            let gone = self.kept.remove(0);
+            let peak = self.points.remove(0).peak;
+            for (ratios, said) in self.ratios.iter_mut().zip(gone.said) {
+                ratios.remove(peak / said, self.first);
+            }
+            self.first += 1;
+        }
+        let serial = self.first + self.kept.len() as u64;
+        for (ratios, said) in self.ratios.iter_mut().zip(said) {
+            ratios.insert(point.peak / said, serial);
+        }
+        self.kept.push(Kept { result, said });
+        self.points.push(point);
+    }
+
+    /// Everything that does not depend on the next input.
+    fn refit(&mut self) {
+        self.experts = Experts::fit(&self.points);
+        let mut weights = Vec::with_capacity(self.kept.len());
+        let mut age = 1.0;
+        for kept in self.kept.iter().rev() {
+            weights.push(age * (kept.result.seconds + 1e-9).powf(TIME_POWER));
+            age *= DECAY;
+        }
+        weights.reverse();
+        let total: f64 = weights.iter().sum();
+        let mut needs = Needs::default();
+        let mut past = Vec::with_capacity(self.kept.len());
+        let penalty = self.rules.failure_penalty * self.failures.strictness();
+        let mut best: Option<(Expert, Fitted)> = None;
+        for (index, expert) in Expert::ALL.into_iter().enumerate() {
+            past.clear();
+            past.extend(self.kept.iter().zip(&self.points).zip(&weights).map(|((kept, point), weight)| {
+                Scored { said: kept.said[index], peak: point.peak, weight: weight / total }
+            }));
+            let fitted = self.ratios[index].fit(&past, self.first, penalty, self.rules.floor, &mut needs);
+            if best.as_ref().is_none_or(|(_, other)| fitted.cost < other.cost) {
+                best = Some((expert, fitted));
+            }
+        }
+        if let Some((expert, fitted)) = best {
+            self.believed = expert;
+            self.fitted = fitted;
+        }
+    }
+
+    /// What is expected of a task with these features. Pure: asking changes nothing.
+    #[must_use]
+    pub fn predict(&self, features: &Features) -> MemoryPrediction {
+        let largest = self.experts.largest();
+        if self.kept.is_empty() {
+            let (first, source) = match features.requested_memory {
+                Some(bytes) if bytes.0 > 0 => (bytes.0 as f64, MemorySource::Request),
+                _ => (self.rules.first_guess, MemorySource::Guess),
+            };
+            return self.prediction(&[1.0], first, (1.0, 1.0), source);
+        }
+        if self.kept.len() < FEW {
+            let spread = (largest / self.experts.smallest() - 1.0).min(0.4);
+            let first = largest * FEW_MARGIN * (1.0 + 0.5 * spread);
+            return self.prediction(&FEW_RUNGS, first, (1.0 / FEW_MARGIN, 1.0), MemorySource::FewResults);
+        }
+        let size = features.input.map(|bytes| bytes.0 as f64);
+        let said = self.experts.say(self.believed, &self.points, size);
+        let Fitted { rungs, p50, p95, .. } = &self.fitted;
+        self.prediction(rungs, said, (*p50, *p95), MemorySource::Learned(self.believed))
+    }
+
+    fn prediction(
+        &self,
+        rungs: &[f64],
+        scale: f64,
+        (p50, p95): (f64, f64),
+        source: MemorySource,
+    ) -> MemoryPrediction {
+        let last = rungs.last().copied().unwrap_or(1.0);
+        let beyond: &[f64] = if matches!(source, MemorySource::Learned(_)) { &BEYOND } else { &[] };
+        let mut ladder: Vec<Bytes> = rungs
+            .iter()
+            .copied()
+            .chain(beyond.iter().map(|factor| factor * last))
+            .map(|rung| Bytes((rung * scale).max(self.rules.floor).ceil() as u64))
+            .collect();
+        ladder.dedup();
+        let bytes = |ratio: f64| Bytes((ratio * scale).ceil() as u64);
+        MemoryPrediction { ladder, p50: bytes(p50), p95: bytes(p95), source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn sized(bytes: u64) -> Features {
+        Features { input: Some(Bytes(bytes)), ..Features::default() }
+    }
+
+    fn predictor() -> MemoryPredictor {
+        MemoryPredictor::new(MemoryRules::default())
+    }
+
+    #[test]
+    fn starts_from_the_request_else_from_the_guess() {
+        let asked = Features { requested_memory: Some(Bytes(7_000_000_000)), ..Features::default() };
+        let first = predictor().predict(&asked);
+        assert_eq!((first.allocation(0), first.source), (Bytes(7_000_000_000), MemorySource::Request));
+        assert_eq!(first.allocation(2), Bytes(28_000_000_000));
+        assert_eq!(predictor().predict(&Features::default()).allocation(0), Bytes(4_000_000_000));
+    }
+
+    #[test]
+    fn few_results_give_a_margin_above_the_largest() {
+        let mut predictor = predictor();
+        predictor.observe(&sized(10), Bytes(1_000_000_000), 1.0);
+        predictor.observe(&sized(20), Bytes(2_000_000_000), 1.0);
+        let few = predictor.predict(&sized(15));
+        assert_eq!((few.allocation(0), few.source), (Bytes(2_472_000_000), MemorySource::FewResults));
+    }
+
+    #[test]
+    fn learns_that_memory_grows_with_size() {
+        let mut predictor = predictor();
+        for i in 0..60u64 {
+            let size = 100_000_000 + (i * 37 % 60) * 50_000_000;
+            predictor.observe(&sized(size), Bytes(2 * size + i % 3 * 1_000_000), 10.0);
+        }
+        let small = predictor.predict(&sized(500_000_000));
+        let large = predictor.predict(&sized(3_000_000_000));
+        for (prediction, truth) in [(small, 1e9), (large, 6e9)] {
+            let first = prediction.allocation(0).0 as f64;
+            assert!((0.999..1.05).contains(&(first / truth)), "{prediction:?} for {truth}");
+            assert!(matches!(prediction.source, MemorySource::Learned(_)));
+        }
+    }
+
+    #[test]
+    fn two_kinds_of_task_get_two_rungs() {
+        let mut predictor = predictor();
+        for i in 0..200u64 {
+            let peak = if i % 20 == 7 { 8_000_000_000 } else { 500_000_000 };
+            predictor.observe(&Features::default(), Bytes(peak), 10.0);
+        }
+        let ladder = predictor.predict(&Features::default()).ladder;
+        assert!(ladder[0].0 < 600_000_000 && ladder[1].0 >= 8_000_000_000, "{ladder:?}");
+    }
+
+    #[test]
+    fn memory_is_bounded_and_the_state_brings_the_predictor_back() {
+        let mut one = predictor();
+        for i in 0..500u64 {
+            one.observe(&sized(i * 1_000_000), Bytes(100_000_000 + i * 3_000_000), 1.0 + i as f64);
+        }
+        assert_eq!(one.results(), KEPT);
+        let text = serde_json::to_string(&one.state()).unwrap();
+        let state: MemoryState = serde_json::from_str(&text).unwrap();
+        let two = MemoryPredictor::restore(MemoryRules::default(), &state);
+        assert_eq!(two.state(), one.state());
+        let (a, b) = (one.predict(&sized(400_000_000)), two.predict(&sized(400_000_000)));
+        assert!((a.allocation(0).0 as f64 / b.allocation(0).0 as f64 - 1.0).abs() < 0.02, "{a:?} {b:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_history_gives_an_ascending_ladder(
+            results in prop::collection::vec((prop::option::of(any::<u64>()), any::<u64>(), any::<f64>()), 0..60),
+            asked in prop::option::of(any::<u64>()),
+        ) {
+            let mut predictor = predictor();
+            for (input, peak, seconds) in results {
+                let features = Features { input: input.map(Bytes), ..Features::default() };
+                predictor.observe(&features, Bytes(peak), seconds);
+            }
+            let features = Features { input: asked.map(Bytes), ..Features::default() };
+            let prediction = predictor.predict(&features);
+            prop_assert!(!prediction.ladder.is_empty());
+            prop_assert!(prediction.ladder.is_sorted());
+            prop_assert!(prediction.allocation(0).0 >= 64_000_000);
+        }
+    }
+}

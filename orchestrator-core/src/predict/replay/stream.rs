@@ -1,0 +1,167 @@
+//! The replay: streams, lag, forecasts.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::Serialize;
+
+use super::{SHORTEST_STREAM, Score, Totals, TraceOutcome, TraceRow, TraceTask, UNSCORED};
+use crate::Bytes;
+use crate::predict::{AmountPredictor, Features, MemoryPredictor, MemoryRules};
+
+/// Expected run time, seconds; absent before the first result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct RunTime {
+    /// As likely above as below.
+    pub p50: Option<f64>,
+    /// Exceeded once in twenty.
+    pub p95: Option<f64>,
+}
+
+/// What was expected of one row before its result was shown.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Forecast {
+    /// The workflow.
+    pub workflow: String,
+    /// The kind of task within it.
+    pub task: String,
+    /// Its number, as the trace gives it.
+    pub seq: u64,
+    /// Allocations for the first, second, … attempt, bytes; past its end it doubles.
+    pub ladder_bytes: Vec<Bytes>,
+    /// Expected run time.
+    pub runtime_s: RunTime,
+}
+
+/// Replays rows in the order given.
+#[derive(Clone, Debug)]
+pub struct Replay {
+    lag: usize,
+    rules: MemoryRules,
+    streams: BTreeMap<(String, String), Stream>,
+}
+
+#[derive(Clone, Debug)]
+struct Stream {
+    memory: MemoryPredictor,
+    run_time: AmountPredictor,
+    /// Results that are not known yet.
+    running: VecDeque<(Features, TraceOutcome)>,
+    rows: usize,
+    score: Score,
+}
+
+impl Replay {
+    /// A replay in which the result of a row becomes known `lag` rows of its stream later than at once.
+    #[must_use]
+    pub fn new(lag: usize, rules: MemoryRules) -> Self {
+        Self { lag, rules, streams: BTreeMap::new() }
+    }
+
+    fn stream(&mut self, task: &TraceTask) -> &mut Stream {
+        let rules = self.rules;
+        self.streams.entry((task.workflow.clone(), task.task.clone())).or_insert_with(|| Stream {
+            memory: MemoryPredictor::new(rules),
+            run_time: AmountPredictor::default(),
+            running: VecDeque::new(),
+            rows: 0,
+            score: Score::default(),
+        })
+    }
+
+    /// What is expected of a task that starts now.
+    pub fn forecast(&mut self, task: &TraceTask) -> Forecast {
+        let stream = self.stream(task);
+        let run_time = stream.run_time.predict(&task.features);
+        Forecast {
+            workflow: task.workflow.clone(),
+            task: task.task.clone(),
+            seq: task.seq,
+            ladder_bytes: stream.memory.predict(&task.features).ladder,
+            runtime_s: RunTime { p50: run_time.map(|time| time.p50), p95: run_time.map(|time| time.p95) },
+        }
+    }
+
+    /// The result of the task that the forecast was for: scored at once, learned from when the lag has passed.
+    pub fn settle(&mut self, task: &TraceTask, forecast: &Forecast, outcome: TraceOutcome) {
+        let lag = self.lag;
+        let stream = self.stream(task);
+        if stream.rows >= UNSCORED {
+            stream.score.add(&forecast.ladder_bytes, forecast.runtime_s.p50, &outcome);
+        }
+        stream.rows += 1;
+        stream.running.push_back((task.features, outcome));
+        if stream.running.len() > lag
+            && let Some((features, outcome)) = stream.running.pop_front()
+        {
+            stream.memory.observe(&features, outcome.peak, outcome.seconds);
+            stream.run_time.observe(&features, outcome.seconds);
+        }
+    }
+
+    /// Forecast and result of one row.
+    pub fn row(&mut self, row: &TraceRow) -> Forecast {
+        let forecast = self.forecast(&row.task);
+        self.settle(&row.task, &forecast, row.outcome);
+        forecast
+    }
+
+    /// The figures over all streams that are long enough.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let mut sum = Score::default();
+        for stream in self.streams.values().filter(|stream| stream.rows >= SHORTEST_STREAM) {
+            sum.merge(&stream.score);
+        }
+        sum.totals()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(seq: u64, peak: u64) -> TraceRow {
+        let task = TraceTask {
+            workflow: "w".into(),
+            task: "t".into(),
+            seq,
+            features: Features::sized(Bytes(1_000_000 * (seq + 1))),
+        };
+        TraceRow { task, outcome: TraceOutcome { peak: Bytes(peak), seconds: 1.0 + seq as f64 } }
+    }
+
+    /// Whatever happens in row i must change no forecast before row i + lag + 1.
+    #[test]
+    fn a_result_is_not_known_before_its_lag() {
+        for lag in [0, 8] {
+            let changed_at = 20;
+            let forecasts = |peak: u64| -> Vec<Forecast> {
+                let mut replay = Replay::new(lag, MemoryRules::default());
+                (0..40)
+                    .map(|seq| replay.row(&row(seq, if seq == changed_at { peak } else { 1 << 30 })))
+                    .collect()
+            };
+            let (a, b) = (forecasts(1 << 30), forecasts(1 << 36));
+            let first = a.iter().zip(&b).position(|(a, b)| a != b);
+            assert_eq!(first, Some(changed_at as usize + lag + 1));
+        }
+    }
+
+    #[test]
+    fn short_streams_and_first_rows_are_not_scored() {
+        let mut replay = Replay::new(8, MemoryRules::default());
+        (0..29).for_each(|seq| drop(replay.row(&row(seq, 1 << 30))));
+        assert_eq!((replay.totals().n, replay.totals().maq), (0, None));
+        replay.row(&row(29, 1 << 30));
+        assert_eq!((replay.totals().n, replay.totals().failures), (20, 0));
+    }
+
+    #[test]
+    fn lines_have_the_promised_fields() {
+        let forecast = Replay::new(8, MemoryRules::default()).row(&row(3, 1 << 30));
+        assert_eq!(
+            serde_json::to_string(&forecast).unwrap(),
+            r#"{"workflow":"w","task":"t","seq":3,"ladder_bytes":[4000000000],"runtime_s":{"p50":null,"p95":null}}"#
+        );
+    }
+}
