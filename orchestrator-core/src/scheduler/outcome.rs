@@ -133,10 +133,15 @@ impl Scheduler {
     }
 
     pub(super) fn publish_failed(&mut self, id: AttemptId, reason: FailureReason, now: Timestamp) {
-        if self.is_publishing(id) {
-            self.unpublished -= 1;
-            self.fail(id, reason, now);
+        if !self.is_publishing(id) {
+            return;
         }
+        self.unpublished -= 1;
+        if self.live.get(&id).is_some_and(|attempt| attempt.usage.is_none()) {
+            // It ended in an earlier run, which died before its output was in place: nobody's fault.
+            return self.terminate(id, TerminationReason::Lost, now);
+        }
+        self.fail(id, reason, now);
     }
 
     fn is_publishing(&self, id: AttemptId) -> bool {
@@ -163,8 +168,18 @@ impl Scheduler {
         self.drop_timer(&attempt, id);
         self.terminated_here += 1;
         self.record(Fact::AttemptTerminated { attempt: id, task: attempt.task, reason, at: now });
-        self.queue.put_back(attempt.task);
+        self.requeue(attempt.task, None);
         self.commands.push(Command::Discard { attempt: id });
+    }
+
+    /// A task waits again. It counts as found: one whose publication was taken up from an earlier run may come here
+    /// before the scan has come to its input, and must not be queued twice; if its input is gone, its launch will tell.
+    fn requeue(&mut self, task: TaskId, until: Option<Timestamp>) {
+        self.tasks.see(task);
+        match until {
+            Some(at) => self.queue.delay(task, at),
+            None => self.queue.put_back(task),
+        }
     }
 
     /// The attempt failed by its own fault; the retry policy decides about its task.
@@ -178,7 +193,7 @@ impl Scheduler {
                 let retry_at = now + delay;
                 self.retried_here += 1;
                 self.record(Fact::AttemptFailed { attempt: id, task, reason, retry_at });
-                self.queue.delay(task, retry_at);
+                self.requeue(task, Some(retry_at));
             }
             Verdict::GiveUp => {
                 self.failed_here += 1;

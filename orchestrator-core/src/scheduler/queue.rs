@@ -55,14 +55,11 @@ impl Queue {
 
     /// Takes the next task that may start now.
     pub(super) fn pop(&mut self, tasks: &Tasks, now: Timestamp) -> Option<TaskId> {
-        while let Some((at, task)) = self.delayed.first().copied()
+        if let Some((at, task)) = self.delayed.first().copied()
             && at <= now
         {
             self.delayed.pop_first();
-            // It may have been given up, or found again, while it waited.
-            if tasks.state(task) == TaskState::Pending {
-                return Some(task);
-            }
+            return Some(task);
         }
         while let Some(task) = self.back.pop_front() {
             if tasks.state(task) == TaskState::Pending {
