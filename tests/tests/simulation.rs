@@ -49,6 +49,7 @@ const HAPPENS: &[&str] = &[
     "launch: calibrating",
     "machine tried again after a refusal",
     "orphan ended at start",
+    "output removed",
     "plugin failed",
     "plugin said 0",
     "policy changed",

@@ -153,7 +153,14 @@ impl<'a> Run<'a> {
             What::Starts(attempt) => self.world.starts(attempt),
             What::Ends(attempt, moved) => self.world.ends(attempt, moved),
             What::Inspected(attempt) => self.world.inspect_output(attempt),
-            What::Moved(attempt, outputs) => self.world.publish(attempt, &outputs, self.ledger)?,
+            What::Moved(attempt, outputs) => {
+                // The moment around a publication is the most delicate one for a crash.
+                if self.world.hostile && self.world.chance.hits(self.world.settings.crash * 4) {
+                    self.world.agenda.put(self.world.now, What::Moved(attempt, outputs));
+                    return Ok(Some(self.crash()));
+                }
+                self.world.publish(attempt, &outputs, self.ledger)?;
+            }
             What::Sample(left) => {
                 if left > 0 {
                     let at = self.world.now + self.world.chance.between(200_000, 1_500_000);

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use orchestrator_core::TaskId;
 use orchestrator_core::scheduler::RunFault;
 
 use super::agenda::What;
@@ -100,8 +101,8 @@ fn live(seed: u64, mut trail: Option<&mut Vec<String>>) -> Result<Tally, String>
     Ok(world.tally)
 }
 
-/// Between two runs: the user mends, changes and asks. Returns the tasks whose command has changed.
-fn prepare(world: &mut World, ledger: &mut Ledger) -> Vec<orchestrator_core::TaskId> {
+/// Between two runs: the user mends, changes and asks. Returns the tasks that are to be done again.
+fn prepare(world: &mut World, ledger: &mut Ledger) -> Vec<TaskId> {
     world.now += world.chance.between(1, 60_000_000);
     world.binary_broken = false;
     // Late voices of the last run may reach the next one.
@@ -111,13 +112,43 @@ fn prepare(world: &mut World, ledger: &mut Ledger) -> Vec<orchestrator_core::Tas
     });
     if world.settings.inputs_change {
         world.change_inputs();
+        vanish_unpublished(world, ledger);
     }
     if !world.settings.stale || !world.chance.coin() {
         return vec![];
     }
+    if world.chance.coin() {
+        return remove_outputs(world, ledger);
+    }
     world.tally.count("command changed");
     ledger.baseline = None;
     ledger.rows.iter().filter(|(_, row)| row.is_final()).map(|(task, _)| *task).collect()
+}
+
+/// Inputs vanish whose output was about to be published when the last run died.
+fn vanish_unpublished(world: &mut World, ledger: &Ledger) {
+    for row in
+        ledger.rows.values().filter(|row| row.open.as_ref().is_some_and(|open| open.accepted.is_some()))
+    {
+        let vanishes = world.chance.hits(300);
+        if let Some(input) = world.inputs.get_mut(&row.path).filter(|_| vanishes) {
+            input.present = false;
+            world.tally.count("input of an unpublished output vanished");
+        }
+    }
+}
+
+/// Somebody removes outputs of completed tasks: they are to be made again.
+fn remove_outputs(world: &mut World, ledger: &Ledger) -> Vec<TaskId> {
+    let mut stale = Vec::new();
+    for (task, row) in ledger.rows.iter().filter(|(_, row)| row.completed_by.is_some()) {
+        if world.chance.hits(300) {
+            world.published.retain(|_, file| file.task != *task || file.epoch != row.epoch);
+            world.tally.count("output removed");
+            stale.push(*task);
+        }
+    }
+    stale
 }
 
 /// When a run ends by itself, every task is final and what is visible is what was recorded.

@@ -136,7 +136,7 @@ impl World {
             let print = Fingerprint { size: chance.below(9), version: 1 };
             self.inputs.insert(path, Input { print, present: true, readable: true });
         }
-        if chance.hits(300) {
+        for _ in 0..if chance.hits(400) { chance.between(1, 4) } else { 0 } {
             self.vanish_one();
         }
     }

@@ -89,7 +89,8 @@ impl Oracle {
             Event::ScanFinished(_) => {
                 let waits = |task: &&TaskId| {
                     let row = self.ledger.rows.get(task);
-                    !self.seen.contains(task) && row.is_some_and(|row| !row.is_final() && row.open.is_none())
+                    let found = self.seen.contains(task) || self.touched.contains(task);
+                    !found && row.is_some_and(|row| !row.is_final() && row.open.is_none())
                 };
                 self.restored.iter().filter(waits).map(|task| Expect::Vanished(*task)).collect()
             }
