@@ -7,7 +7,7 @@ use super::{
     Scheduler, SpawnFault, TerminationReason,
 };
 use crate::metrics::Usage;
-use crate::{AttemptId, Timestamp};
+use crate::{AttemptId, TaskId, Timestamp};
 
 impl Scheduler {
     pub(super) fn attempt_started(
