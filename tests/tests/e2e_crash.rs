@@ -69,16 +69,17 @@ struct Kill {
     starts: usize,
 }
 
-/// Starts the host and kills it: every fifth time while it starts up, else after up to `share` more outputs.
+/// Starts the host and kills it: every fifth time while it starts up, else after up to `share` more executions (outputs
+/// appear in groups, too coarse a clock).
 fn start_and_kill(scene: &Scene, dice: &mut Dice, number: usize, share: usize) -> Kill {
     let at_start = number % 5 == 4;
     let more = if at_start { 0 } else { 1 + dice.below(share as u64) as usize };
-    let pause = Duration::from_millis(dice.below(if at_start { 400 } else { 30 }));
-    let goal = scene.outputs().len() + more;
+    let pause = Duration::from_millis(dice.below(if at_start { 100 } else { 10 }));
+    let goal = scene.executions().len() + more;
     let mut host = scene.start(&["run", "--format", "json", "config.yaml"]);
-    wait_until("more outputs", PATIENCE, || {
+    wait_until("more executions", PATIENCE, || {
         assert!(host.is_running(), "ended before kill {number}:\n{}", host.said());
-        scene.outputs().len() >= goal
+        scene.executions().len() >= goal
     });
     std::thread::sleep(pause);
     host.signal(Signal::KILL);
@@ -111,7 +112,7 @@ mod heavy {
                 &scene,
                 &mut dice,
                 kill,
-                (FILES - scene.outputs().len()) / (KILLS - kill + 1),
+                FILES.saturating_sub(scene.executions().len()) / (KILLS - kill + 1),
             ));
         }
         let _said = scene.run(&["run", "--format", "json", "config.yaml"]).expect_code(0);

@@ -37,6 +37,9 @@ impl Default for Options {
     }
 }
 
+/// The thread is busy for microseconds at a time; a longer wait means that it hangs in the kernel.
+const SIGNAL_ALL_PATIENCE: Duration = Duration::from_secs(2);
+
 /// What the thread is told.
 #[derive(Debug)]
 pub(crate) enum Order {
@@ -44,8 +47,8 @@ pub(crate) enum Order {
     Launch(Box<Launch>),
     /// Signal one attempt.
     Signal(AttemptId, StopSignal, SignalScope),
-    /// Signal all attempts' trees.
-    SignalAll(StopSignal),
+    /// Signal all attempts' trees, then answer.
+    SignalAll(StopSignal, Sender<()>),
     /// Kill all, reap all, end.
     Shutdown,
 }
@@ -151,6 +154,10 @@ impl Executor for LocalExecutor {
     }
 
     fn signal_all(&self, signal: StopSignal) {
-        let _ = self.order(Order::SignalAll(signal));
+        let (answer, done) = channel();
+        if self.order(Order::SignalAll(signal, answer)).is_ok() {
+            // A thread that is gone drops its end, which wakes us too.
+            let _ = done.recv_timeout(SIGNAL_ALL_PATIENCE);
+        }
     }
 }

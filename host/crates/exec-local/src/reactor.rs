@@ -199,7 +199,10 @@ impl Reactor {
             match self.inbox.try_recv() {
                 Ok(Order::Launch(launch)) => self.launch(&launch),
                 Ok(Order::Signal(attempt, number, scope)) => self.signal(attempt, number, scope),
-                Ok(Order::SignalAll(number)) => self.signal_all(number),
+                Ok(Order::SignalAll(number, answer)) => {
+                    self.signal_all(number);
+                    let _ = answer.send(());
+                }
                 Ok(Order::Shutdown) | Err(TryRecvError::Disconnected) => {
                     self.begin_to_end();
                     return false;

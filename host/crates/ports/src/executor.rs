@@ -112,12 +112,13 @@ pub enum ExecutorEvent {
     },
 }
 
-/// Starts and stops process trees. All calls return at once.
+/// Starts and stops process trees. All calls but `signal_all` return at once.
 pub trait Executor: Send {
     /// Starts a process. Answer: `Started` then `Exited`, or `NotStarted`.
     fn launch(&self, launch: Launch);
     /// Sends a signal to the attempt's main process or its whole tree; nothing happens when it has ended.
     fn signal(&self, attempt: AttemptId, signal: StopSignal, scope: SignalScope);
-    /// Sends a signal to every running attempt's tree (SIGTSTP/SIGCONT forwarded).
+    /// Sends a signal to every running attempt's tree (SIGTSTP/SIGCONT forwarded) and returns when all have been sent: who
+    /// suspends itself next must not leave the sending to a thread that is then suspended too.
     fn signal_all(&self, signal: StopSignal);
 }

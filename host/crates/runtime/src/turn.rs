@@ -183,6 +183,10 @@ impl Turner {
             ExecutorEvent::Exited { attempt, status, usage, oom, leaked } => {
                 self.hands.ended(attempt);
                 self.own_cpu.exited(attempt, &usage);
+                if leaked {
+                    let words = "left processes behind, or its output pipes open (timeouts.on_leak decides what it means)";
+                    self.notice(Notice::Warning(format!("leak: attempt {attempt} {words}")));
+                }
                 self.step(Event::AttemptExited { attempt, status, usage, oom, leaked });
             }
         }
@@ -262,7 +266,8 @@ impl Turner {
         match control {
             Control::Drain => {
                 self.notice(Notice::Info(
-                    "draining: running processes may end, nothing new is started; once more to stop them".into(),
+                    "draining: running processes may end, nothing new is started; once more to stop them"
+                        .into(),
                 ));
                 self.step(Event::StopRequested(StopLevel::Drain));
             }
