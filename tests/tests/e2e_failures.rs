@@ -34,7 +34,7 @@ fn exit_code() {
 
 #[test]
 fn killed_by_a_signal() {
-    fails_alone(&["--signal", "11"], "", &["SIGSEGV"]);
+    fails_alone(&["--signal", "6"], "", &["SIGABRT"]);
 }
 
 #[test]

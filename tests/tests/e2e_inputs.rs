@@ -40,6 +40,18 @@ fn a_pattern_chooses() {
 }
 
 #[test]
+fn hidden_files_are_worked_on_when_the_pattern_says_so() {
+    let scene = Scene::new();
+    scene.inputs(&["a.dat", ".hidden"]);
+    scene.fixture_config(&[], QUICK);
+    let _said = scene.run_config().expect_code(0);
+    assert_eq!(scene.outputs(), ["a.dat.out"]);
+    edit_pattern(&scene, ".*");
+    let _said = scene.run_config().expect_code(0);
+    assert_eq!(scene.outputs(), [".hidden.out", "a.dat.out"]);
+}
+
+#[test]
 fn odd_names_arrive_unchanged() {
     let names: Vec<OsString> = [
         &b"plain.dat"[..],
@@ -52,7 +64,6 @@ fn odd_names_arrive_unchanged() {
         b"quote'\"$(touch pwned)`;&|<>*?[x]{input_file}\\",
         b"{output_file}",
         b"%s%n",
-        b".hidden",
     ]
     .iter()
     .map(|bytes| OsString::from_vec(bytes.to_vec()))
