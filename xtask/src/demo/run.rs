@@ -50,6 +50,8 @@ output:
   directory: {output}
   file_suffix: {suffix}
   validation: {{non_empty: true}}
+resource_limits:
+  cpu_threshold_percent: 100
 calibration:
   warmup_time_seconds: 1
   calibration_duration: 2
@@ -64,9 +66,6 @@ plugins:
   capacity:
     - name: resource_capacity
       class: SystemResourceCapacity
-    - name: custom_capacity
-      class: CustomCapacityCalculator
-      config: {{max_connections: 1000}}
 ",
         tool = stage.tool.name,
         flags = flags.concat(),
