@@ -77,7 +77,6 @@ const HAPPENS: &[&str] = &[
     "task completed",
     "task completed after a failure",
     "task failed for good",
-    "task failed: input not found by the scan",
     "task reset",
     "terminated: halted",
     "terminated: lost",

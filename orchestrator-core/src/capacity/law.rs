@@ -19,7 +19,7 @@ pub struct CapacityLimits {
 
 /// Rounds in a row that capacity must lie below what is running before a surplus is stopped: a single noisy answer
 /// must not cost work.
-const SURPLUS_ROUNDS: u32 = 3;
+const SURPLUS_ROUNDS: usize = 3;
 
 /// Keeps the plugins' words and turns them into a decision.
 #[derive(Clone, Debug)]
@@ -28,14 +28,16 @@ pub struct CapacityLaw {
     expected: usize,
     plugins: Vec<PluginBound>,
     allowed: u32,
-    rounds_in_surplus: u32,
+    /// What surplus is counted from in the last rounds, the newest first.
+    recent: [u32; SURPLUS_ROUNDS],
 }
 
 impl CapacityLaw {
     /// A law over `expected` enabled capacity plugins; until all have answered, the minimum holds.
     #[must_use]
     pub fn new(limits: CapacityLimits, expected: usize) -> Self {
-        Self { limits, expected, plugins: Vec::new(), allowed: limits.min.max(1), rounds_in_surplus: 0 }
+        let allowed = limits.min.max(1);
+        Self { limits, expected, plugins: Vec::new(), allowed, recent: [u32::MAX; SURPLUS_ROUNDS] }
     }
 
     /// Changes the user's limits (SIGHUP); takes effect with the next decision.
@@ -63,7 +65,7 @@ impl CapacityLaw {
         let floor = self.floor();
         let step = running.max(self.allowed.min(running.saturating_add(1)));
         self.allowed = wanted.min(step.saturating_mul(2).max(step + 1)).max(self.limits.min.max(1));
-        self.rounds_in_surplus = if running > floor { self.rounds_in_surplus + 1 } else { 0 };
+        self.recent = [floor, self.recent[0], self.recent[1]];
     }
 
     /// What surplus is counted from: the plugins' smallest answer, but not below the user's minimum.
@@ -160,15 +162,15 @@ impl CapacityLaw {
         if self.expected == 0 { wanted } else { wanted.min(self.allowed) }
     }
 
-    /// How many of `running` are to be stopped: none until capacity has lain below them for three rounds.
-    /// The user's maximum is not among the reasons: lowering `concurrency.max` live stops no work, what runs ends by
-    /// itself.
+    /// How many of `running` are to be stopped: what lies above the most generous answer of the last three rounds, so
+    /// that one noisy answer costs no work. The user's maximum is not among the reasons: lowering `concurrency.max` live
+    /// stops no work, what runs ends by itself.
     #[must_use]
     pub fn surplus(&self, running: u32) -> u32 {
-        if self.limits.fixed || self.rounds_in_surplus < SURPLUS_ROUNDS {
+        if self.limits.fixed {
             return 0;
         }
-        running.saturating_sub(self.floor())
+        running.saturating_sub(self.recent.iter().copied().max().unwrap_or(u32::MAX))
     }
 }
 
@@ -249,6 +251,10 @@ mod tests {
         }
         assert_eq!(law.surplus(8), 6);
         law.answered(vec![answer("a", Some(0))], 8);
+        assert_eq!(law.surplus(8), 6, "a single answer more costs nothing more");
+        for _ in 0..2 {
+            law.answered(vec![answer("a", Some(0))], 8);
+        }
         assert_eq!(law.surplus(8), 7, "one always goes on");
     }
 

@@ -40,7 +40,7 @@ impl Scheduler {
     }
 
     fn wants_calibration(&self) -> bool {
-        self.calibration.is_open() && !self.law.limits().fixed
+        self.calibration.is_open() && (!self.law.limits().fixed || self.policy.calibrate_only)
     }
 
     /// Gives slots to tasks as far as capacity goes.

@@ -7,14 +7,14 @@ use super::stopping::Mode;
 use super::tasks::Tasks;
 use super::timers::Timers;
 use super::{
-    CapacityAnswer, Command, Counts, Discovered, Event, Fact, FailureReason, Fingerprint, Policy, RunFault,
-    ScanReport, StoredTask, TaskState, TerminationReason,
+    CapacityAnswer, Command, Counts, Discovered, Event, Fact, Fingerprint, Policy, RunFault, ScanReport,
+    StoredTask, TaskState, TerminationReason,
 };
 use crate::capacity::{Baseline, Calibration, CapacityLaw};
 use crate::config::model::ResumeKey;
 use crate::metrics::{ProcessSample, SystemSample};
 use crate::predict::RunTimes;
-use crate::{AttemptId, SlotId, TaskId, Timestamp};
+use crate::{SlotId, TaskId, Timestamp};
 
 /// What a step decided: facts first to be recorded as one, then commands to be performed.
 #[derive(Clone, Debug, Default)]
@@ -73,6 +73,7 @@ pub struct Scheduler {
     stale: Vec<TaskId>,
     retry_failed: bool,
     scan: Option<ScanReport>,
+    missing: u64,
     finished: bool,
     wake_at: Option<Timestamp>,
     facts: Vec<Fact>,
@@ -112,9 +113,14 @@ impl Scheduler {
             own_cpu_cores: 0.0,
             own_rss: 0,
             started_at: Timestamp::default(),
-            stale: restored.stale,
+            stale: {
+                let mut stale = restored.stale;
+                stale.sort_unstable();
+                stale
+            },
             retry_failed: restored.retry_failed,
             scan: None,
+            missing: 0,
             finished: false,
             wake_at: None,
             facts: Vec::new(),
@@ -138,7 +144,7 @@ impl Scheduler {
         match event {
             Event::RunStarted => self.run_started(now),
             Event::InputsDiscovered(found) => found.into_iter().for_each(|one| self.discovered(one, now)),
-            Event::ScanFinished(report) => self.scan_finished(report, now),
+            Event::ScanFinished(report) => self.scan_finished(report),
             Event::AttemptStarted { attempt, identity, fingerprint } => {
                 self.attempt_started(attempt, identity, fingerprint, now);
             }
@@ -161,7 +167,7 @@ impl Scheduler {
     }
 
     /// Settles what earlier runs left open: accepted outputs are published (again), lost attempts give their tasks
-    /// back, tasks of a changed command are new work.
+    /// back.
     fn run_started(&mut self, now: Timestamp) {
         self.started_at = now;
         let open: Vec<_> = self
@@ -192,18 +198,6 @@ impl Scheduler {
                 }
             }
         }
-        let mut reset = std::mem::take(&mut self.stale);
-        if self.retry_failed {
-            reset.extend(self.tasks.failed());
-        }
-        reset.sort_unstable();
-        reset.dedup();
-        for task in reset {
-            let is_final = matches!(self.tasks.state(task), TaskState::Completed | TaskState::Failed);
-            if is_final {
-                self.record(Fact::TaskReset { task, at: now });
-            }
-        }
     }
 
     fn discovered(&mut self, found: Discovered, now: Timestamp) {
@@ -218,14 +212,12 @@ impl Scheduler {
             return self.queue.discovered(task);
         }
         match self.tasks.state(task) {
-            TaskState::Pending | TaskState::Terminated => {
-                match self.tasks.detail(task).and_then(|detail| detail.retry_at).filter(|at| *at > now) {
-                    Some(at) => self.queue.delay(task, at),
-                    None => self.queue.discovered(task),
-                }
-            }
+            TaskState::Pending | TaskState::Terminated => match self.stored_retry(task, now) {
+                Some(at) => self.queue.delay(task, at),
+                None => self.queue.discovered(task),
+            },
             TaskState::Completed | TaskState::Failed => {
-                if found.fingerprint.is_some_and(|print| self.changed(task, print)) {
+                if self.is_new_work(task, found.fingerprint) {
                     self.record(Fact::TaskReset { task, at: now });
                     self.queue.discovered(task);
                 }
@@ -234,22 +226,33 @@ impl Scheduler {
         }
     }
 
-    /// Whether the input of a final task is another one than it was.
-    fn changed(&self, task: TaskId, print: Fingerprint) -> bool {
-        self.tasks.final_print(task).is_some_and(|old| match self.policy.resume_key {
-            ResumeKey::Metadata | ResumeKey::Content => old != print,
-            ResumeKey::Lenient => false,
-        })
+    /// When a task that failed in an earlier run is due; never later than the longest back-off from now, should the wall
+    /// clock have been set back since.
+    fn stored_retry(&self, task: TaskId, now: Timestamp) -> Option<Timestamp> {
+        let retry = &self.policy.retry;
+        let longest = now + retry.max_delay.get().mul_f64(1.0 + retry.jitter.clamp(0.0, 1.0));
+        let at = self.tasks.detail(task)?.retry_at?;
+        (at > now).then(|| at.min(longest))
     }
 
-    /// The scan is over: incomplete tasks of earlier runs whose input it did not find are at their end.
-    fn scan_finished(&mut self, report: ScanReport, now: Timestamp) {
-        for task in self.tasks.unseen_pending() {
-            self.failed_here += 1;
-            let (attempt, reason) = (AttemptId(0), FailureReason::InputVanished);
-            self.record(Fact::TaskFailed { task, attempt, reason, at: now });
-            self.check_halt(now);
+    /// Whether a final task is new work all the same: its command changed, its failures are to be tried again, or its
+    /// input is another one than it was (one that failed without its input ever being seen has another one now).
+    fn is_new_work(&self, task: TaskId, found: Option<Fingerprint>) -> bool {
+        let failed = self.tasks.state(task) == TaskState::Failed;
+        if self.stale.binary_search(&task).is_ok() || failed && self.retry_failed {
+            return true;
         }
+        match (found, self.tasks.final_print(task), self.policy.resume_key) {
+            (Some(new), Some(old), ResumeKey::Metadata | ResumeKey::Content) => new != old,
+            (Some(_), None, _) => failed,
+            (Some(_), Some(_), ResumeKey::Lenient) | (None, ..) => false,
+        }
+    }
+
+    /// The scan is over. Unfinished tasks of earlier runs whose input it did not find stay as they are: their files may
+    /// come back, or were removed because nobody wants them any more.
+    fn scan_finished(&mut self, report: ScanReport) {
+        self.missing = self.tasks.unseen_pending().len() as u64;
         self.scan = Some(report);
     }
 
@@ -292,9 +295,15 @@ impl Scheduler {
 
     fn policy_changed(&mut self, policy: Policy) {
         self.law.set_limits(policy.limits);
-        // What decides how outputs are treated must not change under running attempts.
-        self.policy =
-            Policy { has_output: self.policy.has_output, calibration: self.policy.calibration, ..policy };
+        // What the rooms were built for holds for the whole run.
+        self.policy = Policy {
+            has_output: self.policy.has_output,
+            calibration: self.policy.calibration,
+            calibrate_only: self.policy.calibrate_only,
+            capacity_plugins: self.policy.capacity_plugins,
+            resume_key: self.policy.resume_key,
+            ..policy
+        };
         self.reset_all_timers();
     }
 
@@ -326,7 +335,13 @@ impl Scheduler {
     }
 
     fn has_waiting(&self) -> bool {
-        self.tasks.counts().pending > 0
+        self.tasks.counts().pending > self.missing
+    }
+
+    /// Unfinished tasks of earlier runs whose input the scan did not find; known once the scan is over.
+    #[must_use]
+    pub fn missing(&self) -> u64 {
+        self.missing
     }
 
     /// Attempts that hold a slot.

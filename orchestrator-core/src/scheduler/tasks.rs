@@ -302,12 +302,6 @@ impl Tasks {
         at.map_or(0, |at| self.finals[at].1)
     }
 
-    /// Restored tasks that had failed for good.
-    pub(super) fn failed(&self) -> Vec<TaskId> {
-        let failed = |entry: &Entry| !entry.is_hole() && entry.state() == TaskState::Failed;
-        (0..self.entries.len()).filter(|id| failed(&self.entries[*id])).map(|id| TaskId(id as u32)).collect()
-    }
-
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }

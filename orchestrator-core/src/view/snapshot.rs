@@ -83,7 +83,7 @@ impl Scheduler {
         let eta = estimate(EtaInputs {
             elapsed: now.since(self.started_at),
             finished: self.completed_here + self.failed_here,
-            waiting: counts.pending,
+            waiting: counts.pending.saturating_sub(self.missing()),
             running: u64::from(self.holding),
             running_seconds,
             mean: self.run_times.mean(),

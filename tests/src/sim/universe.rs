@@ -151,10 +151,12 @@ fn remove_outputs(world: &mut World, ledger: &Ledger) -> Vec<TaskId> {
     stale
 }
 
-/// When a run ends by itself, every task is final and what is visible is what was recorded.
+/// When a run ends by itself, every task is final (but for those whose input no scan finds any more) and what is
+/// visible is what was recorded.
 fn settled(world: &World, ledger: &Ledger) -> Result<(), String> {
     for (task, row) in &ledger.rows {
-        ensure!(row.is_final(), "all is done, but task {task} is {:?}", row.state);
+        let there = world.inputs.get(&row.path).is_some_and(|input| input.present);
+        ensure!(row.is_final() || !there, "all is done, but task {task} is {:?}", row.state);
         ensure!(row.open.is_none(), "all is done, but an attempt of task {task} is open");
     }
     world.check_published(ledger)

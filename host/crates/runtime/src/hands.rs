@@ -165,6 +165,16 @@ impl Hands {
         Some(Event::AttemptStarted { attempt, identity, fingerprint: in_flight.fingerprint })
     }
 
+    /// Whether the attempt's process may run.
+    pub(crate) fn is_in_flight(&self, attempt: AttemptId) -> bool {
+        self.in_flight.contains_key(&attempt)
+    }
+
+    /// What people call the attempt: its input.
+    pub(crate) fn name(&self, attempt: AttemptId) -> String {
+        self.in_flight.get(&attempt).map_or_else(|| format!("attempt {attempt}"), |one| one.path.to_string())
+    }
+
     /// The process is gone or never came.
     pub(crate) fn ended(&mut self, attempt: AttemptId) {
         self.in_flight.remove(&attempt);

@@ -181,12 +181,12 @@ impl Turner {
                 self.step(Event::LaunchFailed { attempt, reason: FailureReason::Spawn(fault) });
             }
             ExecutorEvent::Exited { attempt, status, usage, oom, leaked } => {
-                self.hands.ended(attempt);
                 self.own_cpu.exited(attempt, &usage);
                 if leaked {
                     let words = "left processes behind, or its output pipes open (timeouts.on_leak decides what it means)";
-                    self.notice(Notice::Warning(format!("leak: attempt {attempt} {words}")));
+                    self.notice(Notice::Warning(format!("leak: {} {words}", self.hands.name(attempt))));
                 }
+                self.hands.ended(attempt);
                 self.step(Event::AttemptExited { attempt, status, usage, oom, leaked });
             }
         }
@@ -210,6 +210,11 @@ impl Turner {
                     self.notice(Notice::Warning(format!("{path} cannot be read and is left out: {detail}")));
                 }
                 self.step(Event::ScanFinished(report));
+                let missing = self.scheduler.missing();
+                if missing > 0 {
+                    let words = "unfinished inputs of earlier runs were not found; they stay as they are";
+                    self.notice(Notice::Warning(format!("{missing} {words}")));
+                }
             }
             FilesEvent::ScanFailed { detail } => self.abort(Ended::ScanFailed(detail)),
             FilesEvent::Validated { attempt, verdict } => {
@@ -307,8 +312,10 @@ impl Turner {
     }
 
     /// A reading arrived: the scheduler hears it, the history keeps it, the plugins begin a round.
-    fn collected(&mut self, collected: Collected) {
+    fn collected(&mut self, mut collected: Collected) {
         self.collector.arrived();
+        // What ended while the reading was made has been accounted for whole.
+        collected.processes.retain(|(sample, _)| self.hands.is_in_flight(sample.attempt));
         let now = self.clock.now();
         let elapsed = self.collected_at.map_or(Duration::ZERO, |at| now.since(at));
         self.collected_at = Some(now);

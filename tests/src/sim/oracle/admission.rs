@@ -97,7 +97,8 @@ impl Oracle {
     /// While calibration is wanted, one measured attempt at a time is started and nothing else.
     fn check_measuring(&mut self, planned: &Planned) -> Check {
         let attempt = planned.attempt;
-        let wanted = self.calibration.is_open() && !self.capacity.limits.fixed;
+        let wanted =
+            self.calibration.is_open() && (!self.capacity.limits.fixed || self.policy.calibrate_only);
         ensure!(planned.calibrating == wanted, "attempt {attempt} calibrating: {}", planned.calibrating);
         if wanted {
             let other = self.calibration.measuring;

@@ -138,7 +138,8 @@ impl Oracle {
         let capacity = scheduler.capacity();
         let target = capacity.target;
         let (holding, upper, lower) = (self.holding(), self.capacity.upper(), self.capacity.lower());
-        let measuring = self.calibration.is_open() && !self.capacity.limits.fixed;
+        let measuring =
+            self.calibration.is_open() && (!self.capacity.limits.fixed || self.policy.calibrate_only);
         if self.refused.is_none() && !measuring {
             ensure!((lower..=upper).contains(&target), "{capacity} is not within {lower} to {upper}");
         }

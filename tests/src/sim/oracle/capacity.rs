@@ -13,15 +13,15 @@ pub(super) struct Capacity {
     expected: usize,
     /// Last good answer of every instance that was heard of.
     answers: BTreeMap<String, Option<u32>>,
-    /// Rounds in a row with more running than the plugins allow.
-    surplus_rounds: u32,
+    /// What was left alone in every round so far: surplus counts from the most of the last three.
+    floors: Vec<u32>,
     /// What may run until the next round: at most twice what ran in the last one, one more at least.
     growth: u32,
 }
 
 impl Capacity {
     pub(super) fn new(limits: CapacityLimits, expected: usize) -> Self {
-        Self { limits, expected, answers: BTreeMap::new(), surplus_rounds: 0, growth: 0 }
+        Self { limits, expected, answers: BTreeMap::new(), floors: Vec::new(), growth: 0 }
     }
 
     pub(super) fn set_limits(&mut self, limits: CapacityLimits) {
@@ -35,7 +35,7 @@ impl Capacity {
             *last = answer.capacity.or(*last);
         }
         self.growth = 2 * (holding + 1);
-        self.surplus_rounds = if holding > self.floor() { self.surplus_rounds + 1 } else { 0 };
+        self.floors.push(self.floor());
     }
 
     /// The smallest of the plugins' last good words; nothing is allowed while one is silent.
@@ -82,8 +82,10 @@ impl Capacity {
 
     /// How many of `holding` are too many, for long enough.
     pub(super) fn surplus(&self, holding: u32) -> u32 {
-        let acts = !self.limits.fixed && self.surplus_rounds >= 3;
-        if acts { holding.saturating_sub(self.floor()) } else { 0 }
+        match self.floors.as_slice() {
+            [.., a, b, c] if !self.limits.fixed => holding.saturating_sub(*a.max(b).max(c)),
+            _ => 0,
+        }
     }
 }
 

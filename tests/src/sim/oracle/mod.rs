@@ -45,8 +45,7 @@ pub(super) struct Oracle {
     policy: Policy,
     /// The fold of every fact of every step.
     pub(super) ledger: Ledger,
-    /// Tasks of earlier runs, and those of them that were final.
-    restored: BTreeSet<TaskId>,
+    /// Tasks of earlier runs that were final.
     finals: BTreeSet<TaskId>,
     stale: Vec<TaskId>,
     retry_failed: bool,
@@ -91,7 +90,6 @@ impl Oracle {
             capacity: Capacity::new(policy.limits, policy.capacity_plugins),
             calibration: Calibration::new(policy.calibration, baseline),
             policy,
-            restored: ledger.rows.keys().copied().collect(),
             finals,
             ledger,
             stale,
@@ -148,9 +146,15 @@ impl Oracle {
                 return self.surplus(holding);
             }
             Event::PolicyChanged(policy) => {
-                let (has_output, calibration) = (self.policy.has_output, self.policy.calibration);
                 self.capacity.set_limits(policy.limits);
-                self.policy = Policy { has_output, calibration, ..(**policy).clone() };
+                self.policy = Policy {
+                    has_output: self.policy.has_output,
+                    calibration: self.policy.calibration,
+                    calibrate_only: self.policy.calibrate_only,
+                    capacity_plugins: self.policy.capacity_plugins,
+                    resume_key: self.policy.resume_key,
+                    ..(**policy).clone()
+                };
             }
             Event::StopRequested(level) => {
                 self.mode = match (level, self.mode) {

@@ -23,7 +23,6 @@ pub(super) enum Expect {
     Stopped(AttemptId, Vec<Cause>),
     NotStarted(AttemptId),
     Lost(AttemptId),
-    Vanished(TaskId),
     Reset(TaskId),
 }
 
@@ -64,9 +63,6 @@ impl Expect {
             (Self::Lost(id), Fact::AttemptTerminated { attempt, reason, .. }) => {
                 id == attempt && *reason == TerminationReason::Lost
             }
-            (Self::Vanished(id), Fact::TaskFailed { task, attempt, reason, .. }) => {
-                id == task && *attempt == AttemptId(0) && *reason == FailureReason::InputVanished
-            }
             (Self::Reset(id), Fact::TaskReset { task, .. }) => id == task,
             _ => false,
         }
@@ -85,14 +81,6 @@ impl Oracle {
                     expected.extend(self.discover(one, scheduler)?);
                 }
                 expected
-            }
-            Event::ScanFinished(_) => {
-                let waits = |task: &&TaskId| {
-                    let row = self.ledger.rows.get(task);
-                    let found = self.seen.contains(task) || self.touched.contains(task);
-                    !found && row.is_some_and(|row| !row.is_final() && row.open.is_none())
-                };
-                self.restored.iter().filter(waits).map(|task| Expect::Vanished(*task)).collect()
             }
             Event::AttemptStarted { attempt, identity, fingerprint }
                 if phase(attempt) == Some(Phase::Launching) =>
@@ -161,11 +149,6 @@ impl Oracle {
     fn expect_start(&mut self) -> Vec<Expect> {
         let mut expected = Vec::new();
         for (task, row) in &self.ledger.rows {
-            let again = self.stale.contains(task) && row.is_final();
-            let failed = row.is_final() && row.completed_by.is_none();
-            if again || self.retry_failed && failed {
-                expected.push(Expect::Reset(*task));
-            }
             let Some(open) = &row.open else { continue };
             if open.accepted.is_none() {
                 expected.push(Expect::Lost(open.attempt));
@@ -209,12 +192,14 @@ impl Oracle {
         let Some(row) = self.ledger.rows.get(&task).filter(|row| first && row.is_final()) else {
             return Ok(None);
         };
-        let (Some(new), Some(old)) = (found.fingerprint, row.fingerprint) else { return Ok(None) };
-        let changed = match self.policy.resume_key {
-            ResumeKey::Metadata | ResumeKey::Content => new != old,
-            ResumeKey::Lenient => false,
+        let failed = row.completed_by.is_none();
+        let changed = match (found.fingerprint, row.fingerprint, self.policy.resume_key) {
+            (Some(new), Some(old), ResumeKey::Metadata | ResumeKey::Content) => new != old,
+            (Some(_), None, _) => failed,
+            _ => false,
         };
-        let reset = changed && self.finals.contains(&task);
+        let asked = self.stale.contains(&task) || failed && self.retry_failed;
+        let reset = (asked || changed) && self.finals.contains(&task);
         if reset {
             self.tally.count("changed input is new work");
         }
@@ -336,10 +321,6 @@ impl Oracle {
                 self.end(*attempt, *task);
                 self.tally.count("attempt failed, to be tried again");
                 return Ok(Some(*attempt));
-            }
-            Fact::TaskFailed { attempt: AttemptId(0), .. } => {
-                self.failed += 1;
-                self.tally.count("task failed: input not found by the scan");
             }
             Fact::TaskFailed { attempt, task, reason, .. } => {
                 self.failed += 1;
