@@ -10,7 +10,7 @@ use crate::error::Failure;
 /// What was seen of the run.
 pub(super) struct Report {
     pub seconds: f64,
-    /// The most processes of the tool seen at once, counted in `/proc` and not by the orchestrator.
+    /// The most jobs seen at once, counted in `/proc` and not by the orchestrator.
     pub most_at_once: usize,
 }
 
@@ -27,7 +27,7 @@ pub(super) fn run(stage: &Stage) -> Result<Report, Failure> {
     let start = Instant::now();
     let line = format!("orchestrator run {}", config.display());
     let mut child = command.spawn().map_err(|source| Failure::Start { program: line.clone(), source })?;
-    let most_at_once = watch(&mut child, stage.tool.name);
+    let most_at_once = watch(&mut child, stage.command()[0]);
     let status = child.wait().map_err(|source| Failure::Start { program: line.clone(), source })?;
     if !status.success() {
         return Err(Failure::Step { command: line, status: status.to_string() });
@@ -36,7 +36,8 @@ pub(super) fn run(stage: &Stage) -> Result<Report, Failure> {
 }
 
 fn configuration(stage: &Stage) -> String {
-    let flags: Vec<String> = stage.tool.flags.iter().map(|flag| format!("    - \"{flag}\"\n")).collect();
+    let line = stage.command();
+    let flags: Vec<String> = line[1..].iter().map(|flag| format!("    - '{flag}'\n")).collect();
     format!(
         "\
 binary:
@@ -50,8 +51,6 @@ output:
   directory: {output}
   file_suffix: {suffix}
   validation: {{non_empty: true}}
-resource_limits:
-  cpu_threshold_percent: 100
 calibration:
   warmup_time_seconds: 1
   calibration_duration: 2
@@ -67,7 +66,7 @@ plugins:
     - name: resource_capacity
       class: SystemResourceCapacity
 ",
-        tool = stage.tool.name,
+        tool = line[0],
         flags = flags.concat(),
         input = stage.input().display(),
         output = stage.output().display(),

@@ -42,7 +42,8 @@ fn compress(stage: &Stage, input: &Path) -> Result<(), Failure> {
     let name = input.file_name().unwrap_or_default().to_string_lossy();
     let output = stage.folder.join("sequential").join(format!("{name}{}", stage.tool.suffix));
     let file = File::create(&output).map_err(|source| Failure::file(&output, source))?;
-    let mut command = Command::new(stage.tool.name);
-    command.args(stage.tool.flags).arg(input).stdin(Stdio::null()).stdout(file);
+    let line = stage.command();
+    let mut command = Command::new(line[0]);
+    command.args(&line[1..]).arg(input).stdin(Stdio::null()).stdout(file);
     crate::shell::quietly(&mut command)
 }
