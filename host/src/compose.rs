@@ -1,23 +1,20 @@
 //! The only place that knows every room: builds them for one run, runs it, ends it.
 
 use std::collections::BTreeSet;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use orchestrator_core::capacity::Baseline;
 use orchestrator_core::config::model::{Config, Durability, ResumeKey};
-use orchestrator_core::plan::template::{Placeholder, Placeholders, Template};
 use orchestrator_core::plan::{CommandPlan, uses_private_output};
-use orchestrator_core::scheduler::{
-    ExitStatus, InputPath, OutputFault, Policy, Restored, Scheduler, StoredTask, TaskState,
-};
+use orchestrator_core::scheduler::{InputPath, Policy, Restored, Scheduler, StoredTask, TaskState};
 use orchestrator_core::validation::OutputRules;
-use orchestrator_core::{AttemptId, Bytes, RunId, SlotId, TaskId};
-use orchestrator_exec_local::{LocalExecutor, Options, orphans, run_check};
-use orchestrator_files::{Check, FilesOptions, Known, LocalFiles};
+use orchestrator_core::{AttemptId, RunId, TaskId};
+use orchestrator_exec_local::{LocalExecutor, Options, orphans};
+use orchestrator_files::{FilesOptions, Known, LocalFiles};
 use orchestrator_plugin_host::{Catalog, InstanceFailure, InstanceSpec, PluginHost, StartOptions};
 use orchestrator_ports::{ChildSettings, Clock, StopSignal, Subscriber};
 use orchestrator_runtime::{
@@ -28,9 +25,8 @@ use orchestrator_sysmon::SystemProbe;
 
 use crate::errors::Failure;
 use crate::fingerprint::Fingerprints;
+use crate::output_check::output_check;
 
-/// `output.validation.command` may take so long.
-const CHECK_LIMIT: Duration = Duration::from_secs(600);
 /// Orphans of a killed host may take so long to die.
 const ORPHAN_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -185,13 +181,15 @@ pub(crate) fn compose(
         .map(|open| open.attempt)
         .collect();
     let known: BTreeSet<Vec<u8>> = restored.tasks.iter().map(|task| task.path.as_bytes().to_vec()).collect();
-    let files = LocalFiles::start(
-        files_options(config, Arc::new(move |path| known.contains(path))),
-        Arc::clone(&sinks.files),
-    )?;
+    // Known when the store begins the run, which is before anything can be checked.
+    let run_id = Arc::new(OnceLock::new());
+    let mut options = files_options(config, Arc::new(move |path| known.contains(path)));
+    options.check = output_check(config, &state_id, Arc::clone(&run_id));
+    let files = LocalFiles::start(options, Arc::clone(&sinks.files))?;
     files.handle().sweep(&keep)?;
     let executor = LocalExecutor::start(Arc::clone(&sinks.executor), executor_options(config))?;
     let (run, store, guard) = directory.start(&info, Arc::clone(&sinks.store))?;
+    run_id.get_or_init(|| run);
     let policy = Policy { calibrate_only: wishes.calibrate_only, ..Policy::from_config(config) };
     let probe = SystemProbe::new(&config.output.directory).map_err(|error| Failure::System {
         what: "observe the machine",
@@ -236,7 +234,6 @@ fn settings(config: &Config, program: &Path, state_id: String, run: RunId) -> Se
     let launch = LaunchSettings {
         plan: CommandPlan::new(&resolved),
         input_directory: config.input.files_directory.clone(),
-        output_directory: config.output.directory.clone(),
         state_directory: config.state_directory(),
         state_id,
         run,
@@ -262,7 +259,7 @@ fn settings(config: &Config, program: &Path, state_id: String, run: RunId) -> Se
     }
 }
 
-/// Settings of the files room.
+/// Settings of the files room, without `output.validation.command`.
 pub(crate) fn files_options(config: &Config, known: Known) -> FilesOptions {
     let output = &config.output;
     let input = &config.input;
@@ -283,53 +280,7 @@ pub(crate) fn files_options(config: &Config, known: Known) -> FilesOptions {
         min_bytes: output.validation.min_bytes.get(),
         non_empty: output.validation.non_empty,
     };
-    options.check = output_check(config);
     options.known = known;
     options.content_fingerprints = config.resume.key == ResumeKey::Content;
-    options.make_temp = mentions(config, Placeholder::TempDir);
     options
-}
-
-fn mentions(config: &Config, placeholder: Placeholder) -> bool {
-    let binary = &config.binary;
-    let named = |template: &Template| template.mentions(placeholder);
-    binary.shell
-        || binary.flags.iter().chain(binary.env.values()).any(named)
-        || [&binary.stdin, &binary.stdout, &binary.stderr, &binary.working_directory]
-            .into_iter()
-            .flatten()
-            .any(named)
-}
-
-/// `output.validation.command` as a check of the files room.
-fn output_check(config: &Config) -> Option<Check> {
-    let command = config.output.validation.command.clone();
-    if command.is_empty() {
-        return None;
-    }
-    let directory = config.output.directory.clone();
-    Some(Arc::new(move |output: &Path, input: &Path, _: AttemptId| {
-        // The configuration's rules let the command name files alone: the rest is never looked at.
-        let values = Placeholders {
-            input_file: input,
-            output_file: output,
-            input_size: Bytes(std::fs::metadata(input).map_or(0, |data| data.len())),
-            output_dir: output.parent().unwrap_or(&directory),
-            temp_dir: Path::new("/tmp"),
-            task_id: TaskId(0),
-            attempt: 0,
-            slot: SlotId(0),
-            seq: 0,
-            run_id: RunId(0),
-        };
-        let argv: Vec<OsString> = command.iter().map(|part| part.expand(&values)).collect();
-        match run_check(&argv, None, &[], CHECK_LIMIT) {
-            Ok(outcome) => match outcome.status {
-                ExitStatus::Code(0) => Ok(()),
-                ExitStatus::Code(code) => Err(OutputFault::Rejected { code }),
-                ExitStatus::Signal(signal) => Err(OutputFault::Rejected { code: -signal }),
-            },
-            Err(error) => Err(OutputFault::CheckFailed { detail: error.to_string() }),
-        }
-    }))
 }

@@ -14,6 +14,7 @@ mod errors;
 mod exit;
 mod fingerprint;
 mod logging;
+mod output_check;
 mod plugins;
 mod preflight;
 mod report;

@@ -66,6 +66,40 @@ fn an_output_that_was_deleted_is_made_again() {
 }
 
 #[test]
+fn an_unfinished_input_that_was_removed_does_no_harm() {
+    let scene = Scene::new();
+    scene.inputs(&["a.dat", "b.dat", "c.dat"]);
+    let gate = scene.join("gate");
+    scene.fixture_config(&["--wait-for", &gate.to_string_lossy()], QUICK);
+    let host = scene.start(&["run", "config.yaml"]);
+    wait_until("an attempt is under way", Duration::from_secs(60), || !scene.executions().is_empty());
+    host.signal(Signal::KILL);
+    drop(host.wait());
+    let begun = scene.executions()[0].clone();
+    fs::remove_file(scene.join("in").join(&begun)).expect("an input");
+    fs::write(&gate, "").expect("the gate");
+
+    let _said = scene.run_config().expect_code(0).expect_words(&["not found"]);
+    assert_eq!(scene.outputs().len(), 2, "the others are done");
+    fs::write(scene.join("in").join(&begun), "it is back\n").expect("an input");
+    let _said = scene.run_config().expect_code(0);
+    assert_eq!(scene.outputs().len(), 3, "and it, once it is back");
+}
+
+#[test]
+fn an_input_that_failed_unseen_is_new_work_when_it_is_there() {
+    let scene = Scene::new();
+    scene.inputs(&["a.dat"]);
+    std::os::unix::fs::symlink("nowhere", scene.join("in/b.dat")).expect("a dangling link");
+    scene.fixture_config(&[], QUICK);
+    let _said = scene.run_config();
+    fs::remove_file(scene.join("in/b.dat")).expect("the link");
+    fs::write(scene.join("in/b.dat"), "now it is here\n").expect("an input");
+    let _said = scene.run_config().expect_code(0);
+    assert_eq!(scene.outputs().len(), 2);
+}
+
+#[test]
 fn two_hosts_at_once() {
     let scene = Scene::new();
     scene.inputs(&["a.dat"]);

@@ -66,8 +66,9 @@ impl CommandPlan {
     }
 }
 
-/// Whether attempts get a private directory whose content is validated and published: when the command is told of one
-/// (`{output_file}`, `{output_dir}`, `{temp_dir}`, `binary.stdout`), or an output is required all the same.
+/// Whether attempts get a private directory whose content is validated and published. They do, since a script may find
+/// it in its environment (`ORCHESTRATOR_OUTPUT_FILE`), unless `output.validation.required: false` says that there is no
+/// output and no template names one.
 #[must_use]
 pub fn uses_private_output(config: &Config) -> bool {
     let binary = &config.binary;
@@ -76,12 +77,12 @@ pub fn uses_private_output(config: &Config) -> bool {
             .iter()
             .any(|placeholder| template.mentions(*placeholder))
     };
-    config.output_required()
-        || binary.stdout.is_some()
-        || binary.stderr.is_some()
-        || binary.shell
+    config.output.validation.required != Some(false)
         || binary.flags.iter().chain(binary.env.values()).any(named)
-        || [&binary.stdin, &binary.working_directory].into_iter().flatten().any(named)
+        || [&binary.stdin, &binary.stdout, &binary.stderr, &binary.working_directory]
+            .into_iter()
+            .flatten()
+            .any(named)
 }
 
 /// Where an input's output goes, relative to the output directory: the input's relative path with the suffix appended.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use orchestrator_core::config::model::KillMode;
 use orchestrator_core::metrics::{ProcessSample, Usage};
-use orchestrator_core::plan::template::Placeholders;
+use orchestrator_core::plan::template::{Placeholder, Placeholders};
 use orchestrator_core::plan::{CommandPlan, log_path};
 use orchestrator_core::scheduler::{
     Event, FailureReason, Fingerprint, InputPath, OutputRecord, ProcessIdentity, StopHow,
@@ -27,8 +27,6 @@ pub struct LaunchSettings {
     pub plan: CommandPlan,
     /// Absolute input directory.
     pub input_directory: PathBuf,
-    /// Absolute output directory.
-    pub output_directory: PathBuf,
     /// Absolute state directory: captured output goes to `logs/` in it.
     pub state_directory: PathBuf,
     /// Marks every process of this state directory, so that orphans can be found.
@@ -50,6 +48,9 @@ pub struct LaunchSettings {
 }
 
 const SIGKILL: StopSignal = StopSignal(9);
+/// What has no value without a private output.
+const PRIVATE_PLACES: [Placeholder; 3] =
+    [Placeholder::OutputFile, Placeholder::OutputDir, Placeholder::TempDir];
 
 /// A launched attempt.
 struct InFlight {
@@ -99,9 +100,7 @@ impl Hands {
         if self.settings.private_output {
             return self.files.prepare(order.attempt, &order.path);
         }
-        // No template names these: the values stand only in the child's environment.
-        let directory = self.settings.output_directory.clone();
-        Ok(PrivateOutput { file: PathBuf::new(), temp: std::env::temp_dir(), directory })
+        Ok(PrivateOutput { file: PathBuf::new(), temp: PathBuf::new(), directory: PathBuf::new() })
     }
 
     fn describe(&mut self, order: &LaunchOrder, print: Fingerprint, private: &PrivateOutput) -> Launch {
@@ -121,6 +120,10 @@ impl Hands {
             run_id: settings.run,
         });
         let mut env = call.env;
+        if !settings.private_output {
+            // There is no place to write to: better no name for it than a wrong one.
+            env.retain(|(name, _)| !PRIVATE_PLACES.iter().any(|place| place.variable().as_str() == name));
+        }
         env.push((OsString::from("ORCHESTRATOR_STATE_ID"), settings.state_id.clone().into()));
         env.push((OsString::from("ORCHESTRATOR_ATTEMPT_ID"), order.attempt.to_string().into()));
         Launch {
