@@ -1,7 +1,7 @@
 //! `output.validation.command` as a check of the files room.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ pub(crate) fn output_check(config: &Config, state_id: &str, run: Arc<OnceLock<Ru
 }
 
 /// The configuration's rules let the command name files alone: the rest is never looked at.
-fn expand(command: &[Template], output: &Path, input: &Path, directory: &PathBuf) -> Vec<OsString> {
+fn expand(command: &[Template], output: &Path, input: &Path, directory: &Path) -> Vec<OsString> {
     let values = Placeholders {
         input_file: input,
         output_file: output,

@@ -64,6 +64,9 @@ pub enum OutputFault {
     Rejected {
         /// Its exit code, or minus the signal that ended it.
         code: i32,
+        /// The first line that it wrote; empty when it wrote nothing.
+        #[serde(default)]
+        said: String,
     },
     /// `validation.command` could not be run or took too long.
     CheckFailed {
@@ -228,8 +231,9 @@ impl fmt::Display for OutputFault {
                 write!(f, "the output has {found} bytes, output.validation.min_bytes asks for {wanted}")
             }
             Self::NotAFile => f.write_str("the output is not a regular file"),
-            Self::Rejected { code } => {
-                write!(f, "output.validation.command rejected the output (exit {code})")
+            Self::Rejected { code, said } => {
+                write!(f, "output.validation.command rejected the output (exit {code})")?;
+                if said.is_empty() { Ok(()) } else { write!(f, ": {said}") }
             }
             Self::CheckFailed { detail } => write!(f, "output.validation.command could not be run: {detail}"),
         }

@@ -140,7 +140,7 @@ fn a_check_sees_output_and_input_and_may_reject_or_break() {
         o.rules.required = false;
         o.check = Some(Arc::new(|output, input, attempt| match attempt.0 {
             1 => Ok(()),
-            2 => Err(OutputFault::Rejected { code: 3 }),
+            2 => Err(OutputFault::Rejected { code: 3, said: "no".to_owned() }),
             _ => panic!("{} {}", output.display(), input.display()),
         }));
     });
@@ -148,7 +148,7 @@ fn a_check_sees_output_and_input_and_may_reject_or_break() {
         room.write(id, "a", &[("a.out", "x")]);
     }
     assert_eq!(room.validate(1, "a"), Ok(vec![record("a.out", 1)]));
-    assert_eq!(room.validate(2, "a"), Err(OutputFault::Rejected { code: 3 }));
+    assert_eq!(room.validate(2, "a"), Err(OutputFault::Rejected { code: 3, said: "no".to_owned() }));
     assert!(matches!(room.validate(3, "a"), Err(OutputFault::CheckFailed { .. })));
     room.write(4, "a", &[]);
     assert_eq!(room.validate(4, "a"), Ok(vec![]), "no main output, no check");
