@@ -17,7 +17,7 @@ pub(crate) type Baseline = fn(&[Known], f64, f64) -> Vec<f64>;
 /// All of them by name.
 pub(crate) const BASELINES: [(&str, Baseline); 6] = [
     ("P95", p95),
-    ("LR-std", |known, x, _| vec![regression(known, x, |residuals| rms(residuals))]),
+    ("LR-std", |known, x, _| vec![regression(known, x, rms)]),
     ("LR-max", |known, x, _| vec![regression(known, x, |residuals| largest(residuals.iter().copied()))]),
     ("Tovar", |known, _, _| vec![first_allocation(known), max_peak(known)]),
     ("Tovar+doubling", |known, _, _| vec![first_allocation(known)]),
