@@ -162,7 +162,18 @@ fn make_if_missing(directory: &Path, path: &Path) -> Result<(), StoreError> {
         let what = "it is gone, but its log state.db-wal is there".to_owned();
         return Err(StoreError::Damaged { path: path.to_path_buf(), what });
     }
+    // Attempts are counted from 1 again: what earlier ones of these numbers wrote is not theirs.
+    remove_logs(directory)?;
     schema::create(directory, &state_id(directory)?)
+}
+
+/// Removes what captured streams were kept.
+fn remove_logs(directory: &Path) -> Result<(), StoreError> {
+    let path = directory.join("logs");
+    match fs::remove_dir_all(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error("remove", &path)(error)),
+        _ => Ok(()),
+    }
 }
 
 /// The directory's id: kept in a file of its own, so that it outlives `--fresh` and marks processes of before.

@@ -306,3 +306,16 @@ fn extreme_values_come_back() {
     assert_eq!(open.identity.unwrap().start_ticks, u64::MAX);
     assert_eq!(loaded.detail.fingerprint.unwrap().version, i64::MIN);
 }
+
+#[test]
+fn a_fresh_start_forgets_what_earlier_attempts_of_the_same_numbers_wrote() {
+    let keep = tempfile::tempdir().unwrap();
+    let logs = keep.path().join("logs/0");
+    begin(keep.path()).finish();
+    std::fs::create_dir_all(&logs).unwrap();
+    std::fs::write(logs.join("1.stderr"), "of another task").unwrap();
+    drop(open(keep.path()).unwrap());
+    assert!(logs.join("1.stderr").exists(), "a state that goes on keeps them");
+    drop(StateDir::open(keep.path(), &OpenOptions { fresh: true, ..OpenOptions::default() }).unwrap());
+    assert!(!logs.exists());
+}
