@@ -28,13 +28,18 @@ pub(crate) fn publish_failure(action: &str, path: &Path, error: &io::Error) -> F
     FailureReason::Publish { detail: sentence(action, path, error) }
 }
 
-/// Why an attempt could not get its private directory.
+/// Whether the error says that the machine is short of something for the moment.
+pub(crate) fn is_shortage(error: &io::Error) -> bool {
+    matches!(errno(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN))
+}
+
+/// Why an attempt could not get its private directory. What holds for every attempt (the output directory was removed,
+/// made read-only, …) is no input's and no binary's fault: the attempt waits until it is mended.
 pub(crate) fn prepare_fault(action: &str, path: &Path, error: &io::Error) -> SpawnFault {
     let detail = sentence(action, path, error);
     match errno(error) {
         Some(Errno::NOSPC | Errno::DQUOT) => SpawnFault::DiskFull { detail },
-        Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN) => SpawnFault::Machine { detail },
-        Some(Errno::NAMETOOLONG) => SpawnFault::Input { detail },
-        _ => SpawnFault::Config { detail },
+        Some(Errno::NAMETOOLONG | Errno::INVAL | Errno::ILSEQ) => SpawnFault::Input { detail },
+        _ => SpawnFault::Machine { detail },
     }
 }

@@ -4,19 +4,21 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use orchestrator_core::scheduler::{FailureReason, Fingerprint, InputPath};
+use orchestrator_core::scheduler::{FailureReason, Fingerprint, InputPath, SpawnFault};
 use rustix::fd::AsFd;
 use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, openat};
 use rustix::io::Errno;
 use rustix::path::Arg;
 
+use crate::fault::is_shortage;
 use crate::layout::FilesHandle;
 
 impl FilesHandle {
     /// Opens the input for reading (so that permissions are tried, not guessed) and takes its fingerprint.
     ///
     /// # Errors
-    /// `InputVanished` when nothing is there any more (a dangling link included), `InputUnreadable` otherwise.
+    /// `InputVanished` when nothing is there any more (a dangling link included), `Spawn` when the machine is short of
+    /// files or memory (the input's turn comes again), `InputUnreadable` otherwise.
     pub fn inspect_input(&self, path: &InputPath) -> Result<Fingerprint, FailureReason> {
         inspect(&self.input(path), self.options.content_fingerprints)
     }
@@ -42,6 +44,10 @@ fn open_input(directory: impl AsFd, path: impl Arg) -> Result<File, Errno> {
 }
 
 fn unreadable(error: &io::Error) -> FailureReason {
+    if is_shortage(error) {
+        let detail = format!("the input file cannot be opened: {error}");
+        return FailureReason::Spawn(SpawnFault::Machine { detail });
+    }
     FailureReason::InputUnreadable { detail: error.to_string() }
 }
 

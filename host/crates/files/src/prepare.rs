@@ -20,17 +20,19 @@ impl FilesHandle {
     /// commands use it. Leftovers under the same attempt id are removed first.
     ///
     /// # Errors
-    /// `Input` when the output's name would be too long, `DiskFull`, `Machine` when files or memory ran out,
-    /// `Config` for everything else (the private directory cannot be written).
+    /// `Input` when the output's name is impossible, `DiskFull`, `Machine` for everything else (files or memory ran
+    /// out, the private directory cannot be written).
     pub fn prepare(&self, attempt: AttemptId, path: &InputPath) -> Result<PrivateOutput, SpawnFault> {
         let private = self.private(attempt, path);
         check_name(&private.file)?;
         let root = self.attempt_dir(attempt);
-        self.make_root(attempt, &root).map_err(|error| prepare_fault("make", &root, &error))?;
+        self.make_root(attempt, &root)
+            .map_err(|error| prepare_fault("cannot make private directory", &root, &error))?;
         let parent = private.file.parent().unwrap_or(&private.directory);
-        make_all(parent).map_err(|error| prepare_fault("make", parent, &error))?;
+        make_all(parent).map_err(|error| prepare_fault("cannot make private directory", parent, &error))?;
         if self.options.make_temp {
-            make(&private.temp).map_err(|error| prepare_fault("make", &private.temp, &error))?;
+            make(&private.temp)
+                .map_err(|error| prepare_fault("cannot make private directory", &private.temp, &error))?;
         }
         Ok(private)
     }

@@ -33,6 +33,23 @@ fn inputs_that_vanish_or_cannot_be_read_are_told_apart() {
 }
 
 #[test]
+fn a_private_directory_that_cannot_be_made_is_nobodys_fault_but_the_machines() {
+    let (_keep, input, output) = places();
+    let room = room(&input, &output, |_| ());
+    let partial = output.join(".orchestrator/partial");
+    std::fs::remove_dir(&partial).unwrap();
+    std::fs::write(&partial, "in the way").unwrap();
+    let Err(FailureReason::Spawn(fault @ SpawnFault::Machine { .. })) =
+        room.files.prepare(AttemptId(7), &path("a"))
+    else {
+        panic!("not the machine's fault")
+    };
+    assert!(fault.to_string().contains(&format!("private directory {}", partial.display())), "{fault}");
+    std::fs::remove_file(&partial).unwrap();
+    room.files.prepare(AttemptId(7), &path("a")).expect("as soon as it is mended");
+}
+
+#[test]
 fn an_attempt_gets_a_directory_of_its_own_and_loses_it() {
     let (_keep, input, output) = places();
     let room = room(&input, &output, |_| ());
