@@ -184,6 +184,8 @@ pub(crate) fn compose(
     // Known when the store begins the run, which is before anything can be checked.
     let run_id = Arc::new(OnceLock::new());
     let mut options = files_options(config, Arc::new(move |path| known.contains(path)));
+    // Runs with other state directories may share the output directory.
+    options.partial_dir = options.partial_dir.join(&state_id);
     options.check = output_check(config, &state_id, Arc::clone(&run_id));
     let files = LocalFiles::start(options, Arc::clone(&sinks.files))?;
     files.handle().sweep(&keep)?;

@@ -60,3 +60,36 @@ fn a_rejection_says_what_the_check_said() {
         .run(&["explain", "a.dat", "config.yaml"])
         .expect_words(&["rejected the output (exit 3): line 7: no header"]);
 }
+
+#[test]
+fn runs_with_states_of_their_own_share_an_output_directory() {
+    let scene = Scene::new();
+    scene.inputs(&["a.dat"]);
+    let gate = scene.join("gate");
+    let state = |name: &str| format!("{QUICK}state: {{directory: {}}}\n", scene.join(name).display());
+    scene.fixture_config(&["--wait-for", &gate.to_string_lossy()], &state("first"));
+    let first = scene.start(&["run", "config.yaml"]);
+    wait_until("the first run works", PATIENCE, || scene.executions().len() == 1);
+
+    scene.fixture_config(&[], &state("second"));
+    let _said = scene.run_config().expect_code(0);
+    fs::remove_file(scene.join("out/a.dat.out")).expect("the second run's output");
+    fs::write(gate, "").expect("a gate");
+    let _said = first.wait().expect_code(0);
+    assert_eq!(scene.outputs(), ["a.dat.out"]);
+    assert_eq!(scene.executions().len(), 2, "the first run's only attempt was spoilt");
+}
+
+#[test]
+fn after_a_fresh_start_logs_are_those_of_the_new_attempts() {
+    let scene = Scene::new();
+    scene.inputs(&["a.dat"]);
+    scene.fixture_config(&["--stderr-bytes", "50"], QUICK);
+    let _said = scene.run_config().expect_code(0);
+    fs::remove_file(scene.join("in/a.dat")).expect("an input");
+    scene.inputs(&["b.dat"]);
+    scene.fixture_config(&[], QUICK);
+    let _said = scene.run(&["run", "--fresh", "config.yaml"]).expect_code(0);
+    let said = scene.run(&["logs", "b.dat", "config.yaml"]).expect_code(0);
+    assert_eq!(said.stdout, "");
+}

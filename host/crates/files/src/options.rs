@@ -44,7 +44,7 @@ pub struct FilesOptions {
     pub output_dir: PathBuf,
     /// Appended to an input's relative path to give its output's relative path.
     pub suffix: String,
-    /// Directory of the private outputs, on `output_dir`'s file system.
+    /// Directory of the private outputs, on `output_dir`'s file system. No other run may use it: what is in it is swept.
     pub partial_dir: PathBuf,
     /// Directories that no scan descends into, besides `output_dir` and `partial_dir`: the state directory.
     pub skip_dirs: Vec<PathBuf>,

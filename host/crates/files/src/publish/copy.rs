@@ -1,6 +1,7 @@
 //! Publication onto another file system mounted below the output directory, where a rename cannot reach: a hidden
 //! copy beside the final name, synced, then renamed.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::symlink;
@@ -22,7 +23,7 @@ pub(super) fn across(
 ) -> io::Result<()> {
     let parent = file.to.parent().unwrap_or(Path::new("."));
     // Not derived from the final name, which may already be as long as names can be.
-    let temporary = parent.join(format!(".orchestrator-{attempt}-{index}.partial"));
+    let temporary = parent.join(temporary_name(handle, attempt, index));
     note(handle, attempt, index, &temporary)?;
     let made = copy(&file.from, &temporary, synced).and_then(|()| fs::rename(&temporary, &file.to));
     if made.is_err() {
@@ -31,6 +32,14 @@ pub(super) fn across(
         return made;
     }
     fs::remove_file(&file.from)
+}
+
+/// Tells runs that share an output directory apart by the name of their private directory.
+fn temporary_name(handle: &FilesHandle, attempt: AttemptId, index: usize) -> OsString {
+    let mut name = OsString::from(".orchestrator-");
+    name.push(handle.options.partial_dir.file_name().unwrap_or_default());
+    name.push(format!("-{attempt}-{index}.partial"));
+    name
 }
 
 fn copy(from: &Path, to: &Path, synced: bool) -> io::Result<()> {
