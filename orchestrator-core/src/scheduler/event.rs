@@ -95,7 +95,7 @@ pub enum Event {
         /// The attempt.
         attempt: AttemptId,
     },
-    /// The attempt's output could not be moved into place; nothing of it is visible.
+    /// The attempt's output could not be moved into place; its main output is not visible.
     PublishFailed {
         /// The attempt.
         attempt: AttemptId,

@@ -51,7 +51,8 @@ pub enum FilesEvent {
         /// Whose.
         attempt: AttemptId,
     },
-    /// An attempt's output could not be moved into place; nothing of it is visible.
+    /// An attempt's output could not be moved into place, or not made durable there. The main output is moved last, so
+    /// it is visible only if all else went well; further files may be in place already, each of them whole.
     PublishFailed {
         /// Whose.
         attempt: AttemptId,
@@ -66,12 +67,13 @@ pub trait Files: Send {
     /// Looks at an input just before its launch: its fingerprint, and whether it can be opened for reading.
     ///
     /// # Errors
-    /// `InputVanished` or `InputUnreadable`.
+    /// `InputVanished`, `InputUnreadable`, or `Spawn` when the machine is short of something.
     fn inspect(&self, path: &InputPath) -> Result<Fingerprint, FailureReason>;
     /// Makes the attempt's private directory (and the sub-directories that its output needs).
     ///
     /// # Errors
-    /// `DiskFull`, or `Publish` with the operating system's words.
+    /// `DiskFull`, or `Spawn`: the machine's fault when the directory cannot be made, the input's when its output's name
+    /// is impossible.
     fn prepare(&self, attempt: AttemptId, path: &InputPath) -> Result<PrivateOutput, FailureReason>;
     /// Walks the input directory in the background; `Discovered` in batches, then `ScanFinished`.
     fn scan(&self);

@@ -26,7 +26,7 @@ pub struct Logging {
     pub format: LogFormat,
     /// Whether standard output and standard error of processes are captured.
     pub capture: bool,
-    /// How much is kept of each stream of each attempt; its beginning and its end stay, the middle goes.
+    /// How much is kept of each stream of each attempt; its beginning stays, the rest goes.
     pub max_bytes: ByteSize,
     /// Whose captured output is kept.
     pub keep: KeepOutput,
