@@ -53,7 +53,7 @@ fn three_hundred_files_as_by_a_plain_loop() {
     assert_eq!(scene.outputs().len(), inputs.len());
 }
 
-/// However busy the machine is: a limit of four threads lets two to four of these one-thread processes run.
+/// However busy the machine is: a limit of four threads lets several of these one-thread processes run, and not all.
 #[test]
 fn a_capacity_plugin_decides_how_many_run() {
     let scene = Scene::new();
@@ -78,7 +78,8 @@ plugins:
     }
     let said = host.wait().expect_code(0);
     assert_eq!(scene.outputs().len(), names.len());
-    assert!((2..=4).contains(&most), "{most} at once:\n{}", said.text());
+    // Until the first processes are measured, each answer is at most twice as many as run: four may become eight once.
+    assert!((2..=8).contains(&most), "{most} at once:\n{}", said.text());
 }
 
 #[test]
