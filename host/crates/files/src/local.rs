@@ -1,7 +1,9 @@
 //! The room itself: its threads and the `Files` port.
 
+use std::fmt;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -9,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use orchestrator_core::AttemptId;
-use orchestrator_core::scheduler::{FailureReason, Fingerprint, InputPath, SpawnFault};
+use orchestrator_core::scheduler::{FailureReason, Fingerprint, InputPath, OutputFault, SpawnFault};
 use orchestrator_ports::{Files, FilesEvent, PrivateOutput, PublishJob, Sink};
 
 use crate::checks::{self, CheckJob};
@@ -21,11 +23,14 @@ use crate::publish::{self, Publisher};
 use crate::scan::Scanner;
 use crate::selector::Selector;
 
+/// What is said when a thread has ended before its time.
+const GONE: &str = "a thread of the files room is gone";
+
 /// Files on a local (or mounted) file system. Dropping it ends its threads: publications that were still gathered
 /// are not made (they are redone by a resumed run), removals that were asked for are.
-#[derive(Debug)]
 pub struct LocalFiles {
     handle: FilesHandle,
+    sink: Sink<FilesEvent>,
     stop: Arc<AtomicBool>,
     senders: Option<Senders>,
     threads: Vec<JoinHandle<()>>,
@@ -67,8 +72,10 @@ impl LocalFiles {
         let broom = handle.clone();
         threads.push(spawn("files-discard", move || {
             for attempt in attempts {
-                if let Err(error) = broom.remove_attempt(attempt) {
-                    tracing::warn!(%attempt, %error, "private files cannot be removed");
+                match catch_unwind(AssertUnwindSafe(|| broom.remove_attempt(attempt))) {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => tracing::warn!(%attempt, %error, "private files cannot be removed"),
+                    Err(_) => tracing::error!(%attempt, "removing private files panicked"),
                 }
             }
         })?);
@@ -81,7 +88,7 @@ impl LocalFiles {
             drop(spawn("files-check", move || checks::work(&handle, &jobs, &sink))?);
         }
         let senders = Some(Senders { scans, checks, publisher, discards });
-        Ok(Self { handle, stop, senders, threads })
+        Ok(Self { handle, sink, stop, senders, threads })
     }
 
     /// The synchronous side, for the thread that launches processes.
@@ -90,11 +97,19 @@ impl LocalFiles {
         self.handle.clone()
     }
 
-    fn send<T>(&self, pick: impl Fn(&Senders) -> &Sender<T>, message: T) {
+    /// False when the thread is gone: whoever waits for its answer must get one all the same.
+    fn send<T>(&self, pick: impl Fn(&Senders) -> &Sender<T>, message: T) -> bool {
         let sent = self.senders.as_ref().is_some_and(|senders| pick(senders).send(message).is_ok());
         if !sent {
-            tracing::error!("a thread of the files room is gone");
+            tracing::error!("{GONE}");
         }
+        sent
+    }
+}
+
+impl fmt::Debug for LocalFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalFiles").field("handle", &self.handle).finish_non_exhaustive()
     }
 }
 
@@ -111,15 +126,24 @@ impl Files for LocalFiles {
     }
 
     fn scan(&self) {
-        self.send(|senders| &senders.scans, ());
+        if !self.send(|senders| &senders.scans, ()) {
+            (self.sink)(FilesEvent::ScanFailed { detail: GONE.to_owned() });
+        }
     }
 
     fn validate(&self, attempt: AttemptId, path: &InputPath) {
-        self.send(|senders| &senders.checks, (attempt, path.clone()));
+        if !self.send(|senders| &senders.checks, (attempt, path.clone())) {
+            let verdict = Err(OutputFault::CheckFailed { detail: GONE.to_owned() });
+            (self.sink)(FilesEvent::Validated { attempt, verdict });
+        }
     }
 
     fn publish(&self, job: PublishJob) {
-        self.send(|senders| &senders.publisher, publish::Message::Job(job));
+        let attempt = job.attempt;
+        if !self.send(|senders| &senders.publisher, publish::Message::Job(job)) {
+            let reason = FailureReason::Publish { detail: GONE.to_owned() };
+            (self.sink)(FilesEvent::PublishFailed { attempt, reason });
+        }
     }
 
     fn flush(&self) {

@@ -4,9 +4,13 @@ mod copy;
 mod group;
 mod place;
 
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use orchestrator_core::AttemptId;
+use orchestrator_core::scheduler::FailureReason;
 use orchestrator_ports::{FilesEvent, PublishJob, Sink};
 
 use crate::durability::OutputFileSystem;
@@ -73,11 +77,22 @@ impl Publisher {
         if jobs.is_empty() {
             return;
         }
-        for (attempt, result) in group::publish(&self.handle, &self.file_system, &jobs) {
-            (self.sink)(match result {
-                Ok(()) => FilesEvent::Published { attempt },
-                Err(reason) => FilesEvent::PublishFailed { attempt, reason },
-            });
+        let mut unanswered: BTreeSet<AttemptId> = jobs.iter().map(|job| job.attempt).collect();
+        let done = catch_unwind(AssertUnwindSafe(|| {
+            for (attempt, result) in group::publish(&self.handle, &self.file_system, &jobs) {
+                (self.sink)(match result {
+                    Ok(()) => FilesEvent::Published { attempt },
+                    Err(reason) => FilesEvent::PublishFailed { attempt, reason },
+                });
+                unanswered.remove(&attempt);
+            }
+        }));
+        if done.is_err() {
+            for attempt in unanswered {
+                let detail = "the publication panicked".to_owned();
+                let reason = FailureReason::Publish { detail };
+                (self.sink)(FilesEvent::PublishFailed { attempt, reason });
+            }
         }
     }
 }

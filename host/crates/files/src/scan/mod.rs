@@ -3,6 +3,7 @@
 mod batch;
 mod walk;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Receiver;
@@ -27,7 +28,10 @@ impl Scanner {
     /// One scan a message, until the sender is gone.
     pub(crate) fn run(&self, requests: &Receiver<()>) {
         while requests.recv().is_ok() {
-            self.scan();
+            if catch_unwind(AssertUnwindSafe(|| self.scan())).is_err() {
+                let detail = "the scan of the input directory panicked".to_owned();
+                (self.sink)(FilesEvent::ScanFailed { detail });
+            }
         }
     }
 
