@@ -27,6 +27,12 @@ pub enum StoreError {
         /// What is wrong with it.
         what: String,
     },
+    /// The thread that writes panicked: what it had not committed is lost, what it had is safe.
+    #[error("state file `{}` is no longer written: its writer panicked; run again to go on from what was recorded", path.display())]
+    WriterPanicked {
+        /// The file.
+        path: PathBuf,
+    },
     /// A newer version wrote the file.
     #[error(
         "state file `{}` has format {found}, which is newer than {supported}: use the newer orchestrator that wrote it, or start over with --fresh",

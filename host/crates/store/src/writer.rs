@@ -1,5 +1,6 @@
 //! The one writer: a thread that puts everything that waits into one transaction.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -154,7 +155,10 @@ impl Writer {
 
     fn work(mut self, messages: &Receiver<Message>) {
         loop {
-            match self.round(messages) {
+            // A writer that is gone without a word would leave the run waiting for ever.
+            let round = catch_unwind(AssertUnwindSafe(|| self.round(messages)));
+            let round = round.unwrap_or_else(|_| Err(StoreError::WriterPanicked { path: self.path.clone() }));
+            match round {
                 Ok(Next::Go) => {}
                 Ok(Next::Stop) => return,
                 Ok(Next::Finish(end, answer)) => {

@@ -319,3 +319,20 @@ fn a_fresh_start_forgets_what_earlier_attempts_of_the_same_numbers_wrote() {
     drop(StateDir::open(keep.path(), &OpenOptions { fresh: true, ..OpenOptions::default() }).unwrap());
     assert!(!logs.exists());
 }
+
+#[test]
+fn a_writer_that_panics_says_that_it_has_failed() {
+    let keep = tempfile::tempdir().unwrap();
+    let (sender, events) = std::sync::mpsc::channel();
+    let sink = move |event| {
+        assert!(!matches!(event, StoreEvent::Committed { .. }), "a panic of the test's own");
+        drop(sender.send(event));
+    };
+    let (_, store, guard) = open(keep.path()).unwrap().start(&info(), std::sync::Arc::new(sink)).unwrap();
+    store.append(Record { number: 1, facts: Vec::new(), sync: SyncMode::Written });
+    let StoreEvent::Failed { detail } = events.recv_timeout(PATIENCE).expect("an answer") else {
+        panic!("not told")
+    };
+    assert!(detail.contains("panicked"), "{detail}");
+    assert!(matches!(guard.finish(end()), Err(StoreError::Closed { .. })));
+}
