@@ -14,7 +14,7 @@ use rustix::fd::OwnedFd;
 
 use crate::error::ExecError;
 use crate::reactor::Reactor;
-use crate::{fds, reap};
+use crate::{fds, reap, rescue};
 
 /// How the executor behaves.
 #[derive(Clone, Debug)]
@@ -101,7 +101,7 @@ impl LocalExecutor {
         let (orders, inbox) = channel();
         let mut reactor = Reactor::new(Arc::clone(&sink), options, open_files, inbox, Arc::clone(&bell))?;
         let thread = std::thread::Builder::new().name("executor".to_owned());
-        let thread = thread.spawn(move || reactor.run()).map_err(ExecError::Thread)?;
+        let thread = thread.spawn(move || rescue::run(&mut reactor)).map_err(ExecError::Thread)?;
         Ok(Self { orders, bell, sink, thread: Some(thread) })
     }
 

@@ -28,6 +28,7 @@ mod proctable;
 mod reactor;
 mod reap;
 mod registry;
+mod rescue;
 mod signal;
 mod spawn;
 mod stat;

@@ -81,6 +81,8 @@ pub(crate) struct Reactor {
     bell: Arc<Bell>,
     epoll: OwnedFd,
     pub(crate) children: HashMap<AttemptId, Child>,
+    /// The attempt whose launch is neither refused nor among `children` yet.
+    pub(crate) launching: Option<AttemptId>,
     pub(crate) pids: PidLog,
     /// Orphans that nobody claims were born after this.
     pub(crate) epoch: Option<Mark>,
@@ -110,6 +112,7 @@ impl Reactor {
             bell,
             epoll,
             children: HashMap::new(),
+            launching: None,
             pids: PidLog::new(),
             epoch: None,
             oom: OomWatch::new(),
@@ -216,8 +219,23 @@ impl Reactor {
     fn begin_to_end(&mut self) {
         if self.ending.is_none() {
             self.ending = Some(Instant::now() + LAST_WAIT);
-            self.signal_all(StopSignal(Signal::KILL.as_raw()));
+            self.kill_trees();
         }
+    }
+
+    /// Answers launches that will not be made.
+    pub(crate) fn refuse_all(&mut self) {
+        while let Ok(order) = self.inbox.try_recv() {
+            if let Order::Launch(launch) = order {
+                let fault = SpawnFault::Machine { detail: "the executor has ended".to_owned() };
+                self.tell(ExecutorEvent::NotStarted { attempt: launch.attempt, fault });
+            }
+        }
+    }
+
+    /// Kills every tree.
+    pub(crate) fn kill_trees(&mut self) {
+        self.signal_all(StopSignal(Signal::KILL.as_raw()));
     }
 
     fn launch(&mut self, launch: &Launch) {
@@ -226,6 +244,7 @@ impl Reactor {
             tracing::error!(%attempt, "an attempt was launched twice; the second launch is ignored");
             return;
         }
+        self.launching = Some(attempt);
         let born = Instant::now();
         let started = if self.ending.is_some() {
             Err(SpawnFault::Machine { detail: "the executor is ending".to_owned() })
@@ -234,7 +253,10 @@ impl Reactor {
         };
         match started {
             Ok(spawned) => self.watch(launch, spawned, born),
-            Err(fault) => (self.sink)(ExecutorEvent::NotStarted { attempt, fault }),
+            Err(fault) => {
+                self.launching = None;
+                (self.sink)(ExecutorEvent::NotStarted { attempt, fault });
+            }
         }
     }
 
@@ -255,6 +277,7 @@ impl Reactor {
         }
         let pid = child.pid;
         self.children.insert(attempt, child);
+        self.launching = None;
         (self.sink)(ExecutorEvent::Started { attempt, identity });
         if let Err(error) = heard {
             // Only when the kernel's limit of epoll watches (per user) is exhausted: without ears it cannot be kept.

@@ -72,7 +72,7 @@ pub(crate) fn await_unheard(reactor: &mut Reactor, attempt: AttemptId) {
     main_ended(reactor, attempt);
 }
 
-fn has_ended(child: &Child, patience: Option<std::time::Duration>) -> bool {
+pub(crate) fn has_ended(child: &Child, patience: Option<std::time::Duration>) -> bool {
     let timeout = patience.and_then(|patience| Timespec::try_from(patience).ok()).unwrap_or_default();
     poll(&mut [PollFd::new(&child.pidfd, PollFlags::IN)], Some(&timeout)) == Ok(1)
 }
@@ -214,7 +214,7 @@ fn finish(reactor: &mut Reactor, child: Child, leaked: bool) {
 }
 
 /// Reaps a main process and strikes it off the register.
-fn reap_main(pid: u32) -> Reaped {
+pub(crate) fn reap_main(pid: u32) -> Reaped {
     let mut children = registry::lock();
     let outcome = reap::reap(pid);
     children.remove(&pid);

@@ -6,9 +6,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::common::{self, Bench, children, launch, open_files};
+use crate::common::{self, Bench, PATIENCE, children, launch, open_files};
+use orchestrator_core::AttemptId;
 use orchestrator_core::scheduler::{ExitStatus, SpawnFault};
-use orchestrator_exec_local::start_ticks;
+use orchestrator_exec_local::{LocalExecutor, Options, start_ticks};
 use orchestrator_ports::{ChildSettings, Executor, ExecutorEvent, InputSource, OutputSink};
 
 #[test]
@@ -306,4 +307,33 @@ fn a_launch_after_the_end_of_the_executor_is_answered() {
     let Bench { executor, .. } = bench;
     executor.shutdown();
     assert_eq!(children(), Vec::<u32>::new());
+}
+
+#[test]
+fn after_a_panic_of_its_thread_nothing_is_left_running_or_untold() {
+    let (sender, events) = std::sync::mpsc::channel();
+    let once = std::sync::atomic::AtomicBool::new(true);
+    let sink = move |event| {
+        let startled = matches!(event, ExecutorEvent::Started { attempt: AttemptId(2), .. });
+        drop(sender.send(event));
+        let first = startled && once.swap(false, std::sync::atomic::Ordering::SeqCst);
+        assert!(!first, "a panic of the test's own");
+    };
+    let executor = LocalExecutor::start(Arc::new(sink), Options::default()).unwrap();
+    for attempt in 1..=3 {
+        executor.launch(launch(attempt, "/bin/sleep", &["600"]));
+    }
+    let mut ended = std::collections::BTreeMap::new();
+    let mut third = false;
+    while ended.len() < 2 || !third {
+        match events.recv_timeout(PATIENCE).expect("an answer") {
+            ExecutorEvent::Exited { attempt, status, .. } => drop(ended.insert(attempt.0, status)),
+            ExecutorEvent::Started { attempt, .. } => third |= attempt.0 == 3,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(ended, [(1, ExitStatus::Signal(9)), (2, ExitStatus::Signal(9))].into());
+    executor.shutdown();
+    let last = events.recv_timeout(PATIENCE).expect("the third one's end");
+    assert!(matches!(last, ExecutorEvent::Exited { attempt: AttemptId(3), .. }), "{last:?}");
 }
