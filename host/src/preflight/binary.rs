@@ -18,6 +18,7 @@ const KEY: &str = "binary.path";
 /// Checks the binary and the directory it starts in; its full path when it can be started.
 pub(super) fn check(config: &Config, findings: &mut Findings<'_>) -> Option<PathBuf> {
     working_directory(config, findings);
+    validation_command(config, findings);
     let named = &config.binary.path;
     let program = match find_program(named) {
         Ok(program) => program,
@@ -34,6 +35,23 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) -> Option<Path
         Some((what, help)) => {
             findings.error(Exit::Config, KEY, &format!("{} {what}", program.display()), help);
             None
+        }
+    }
+}
+
+/// The program of `output.validation.command` must be there: otherwise every result would be refused.
+fn validation_command(config: &Config, findings: &mut Findings<'_>) {
+    const KEY: &str = "output.validation.command";
+    let Some(program) = config.output.validation.command.first() else { return };
+    let named = Path::new(program.source());
+    match find_program(named) {
+        Err(tried) => {
+            findings.error(Exit::Config, KEY, &format!("{} does not exist", named.display()), Some(tried));
+        }
+        Ok(program) => {
+            if let Some((what, help)) = unusable(&program) {
+                findings.error(Exit::Config, KEY, &format!("{} {what}", program.display()), help);
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The directories that are written: outputs and state.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use orchestrator_core::config::Config;
@@ -12,6 +13,7 @@ use crate::exit::Exit;
 /// Checks both.
 pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     let output = &config.output.directory;
+    replaces_inputs(config, findings);
     if let Err(message) = writable(output) {
         let help = "change its permissions, or choose another".to_owned();
         findings.error(Exit::Config, "output.directory", &message, Some(help));
@@ -23,6 +25,19 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     {
         let help = "change its permissions, or choose another".to_owned();
         findings.error(Exit::StateIo, "state.directory", &message, Some(help));
+    }
+}
+
+/// Without a suffix, results in the input directory (by whatever path it is named) would replace their inputs.
+fn replaces_inputs(config: &Config, findings: &mut Findings<'_>) {
+    let identity = |path: &Path| std::fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
+    let (input, output) = (&config.input.files_directory, &config.output.directory);
+    let same = identity(input).is_some_and(|input| Some(input) == identity(output));
+    if same && config.output.file_suffix.is_empty() {
+        let message =
+            format!("{} is the input directory: results would replace their inputs", output.display());
+        let help = "give another directory, or a suffix (output.file_suffix)".to_owned();
+        findings.error(Exit::Config, "output.directory", &message, Some(help));
     }
 }
 

@@ -16,6 +16,7 @@ use super::paths::Directories;
 use super::rules::Rules;
 use super::schema::{PROFILES, Rule};
 use super::tree::{Node, Place, Source, SourceKind, join};
+use crate::plan::template::Template;
 
 /// The world that a configuration is loaded from. Core reads neither files nor environment itself.
 pub trait Sources {
@@ -108,7 +109,10 @@ pub fn load(request: &LoadRequest, sources: &dyn Sources) -> Result<Loaded, Vec<
             findings.append(&mut check.findings);
         }
     }
-    let config = judged(&tree, &directories, incomplete, &mut findings);
+    let mut config = judged(&tree, &directories, incomplete, &mut findings);
+    if let Some(config) = &mut config {
+        bare_program(config, &tree);
+    }
     finish(findings, config, |config, warnings| Loaded {
         leaves: leaves(&config, &tree),
         config,
@@ -117,6 +121,21 @@ pub fn load(request: &LoadRequest, sources: &dyn Sources) -> Result<Loaded, Vec<
         profile,
         profiles: profiles.into_keys().collect(),
     })
+}
+
+/// A program that is told nothing about its input and output gets the input's path as its only argument, and what it
+/// writes to standard output is the result: so `binary.path` and the two directories suffice. `flags: []` calls it without
+/// an argument.
+fn bare_program(config: &mut Config, tree: &Node) {
+    let binary = &mut config.binary;
+    let written = |key: &str| tree.find(key).is_some();
+    if ["binary.flags", "binary.stdin", "binary.env", "binary.shell"].into_iter().any(written) {
+        return;
+    }
+    binary.flags.extend(Template::parse("{input_file}").ok());
+    if !written("binary.stdout") {
+        binary.stdout = Template::parse("{output_file}").ok();
+    }
 }
 
 fn nothing() -> Node {

@@ -45,6 +45,10 @@ impl StateDir {
     /// `Locked` while another run is live; `Damaged`, `NewerFormat`; `DiskFull`, `Io` and `Database` for what the
     /// operating system refuses. With `options.fresh` a damaged or newer file is no error: it is removed.
     pub fn open(directory: &Path, options: &OpenOptions) -> Result<Self, StoreError> {
+        // What lies above (the output directory, as a rule) is the user's: made as their umask says.
+        if let Some(parent) = directory.parent() {
+            std::fs::create_dir_all(parent).map_err(io_error("make", parent))?;
+        }
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)

@@ -77,10 +77,21 @@ fn the_seed_word_for_word() {
 }
 
 #[test]
+fn a_program_that_is_told_something_is_told_nothing_more() {
+    for told in ["flags: []", "stdin: '{input_file}'", "env: {A: b}"] {
+        let text = LEAST.replace("path: /bin/cat", &format!("path: /bin/cat, {told}"));
+        let binary = World::with(&text).loaded().config.binary;
+        assert!(binary.flags.is_empty() && binary.stdout.is_none(), "{told}");
+    }
+}
+
+#[test]
 fn three_keys_suffice() {
     let config = World::with(LEAST).loaded().config;
     let mut expected = Config::default();
     expected.binary.path = "/bin/cat".into();
+    expected.binary.flags = vec!["{input_file}".parse().unwrap()];
+    expected.binary.stdout = Some("{output_file}".parse().unwrap());
     expected.input.files_directory = "/data/in".into();
     expected.output.directory = "/data/out".into();
     assert_eq!(config, expected);

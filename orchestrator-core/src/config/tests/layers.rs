@@ -41,7 +41,7 @@ fn every_value_has_an_origin() {
     let loaded = World::with(LEAST).loaded();
     assert_eq!(origin(&loaded, "binary.path"), "config.yaml:1:16");
     assert_eq!(origin(&loaded, "plugins.metrics.0.class"), "default");
-    assert_eq!(origin(&loaded, "binary.flags"), "default");
+    assert_eq!(origin(&loaded, "binary.flags.0"), "default");
     let said = loaded.leaves.iter().filter(|leaf| leaf.origin != Origin::Default).count();
     assert_eq!(said, 3);
     assert_eq!(loaded.leaves[0].path, "binary.path");
