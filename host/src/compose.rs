@@ -23,8 +23,10 @@ use orchestrator_runtime::{
 use orchestrator_store::{Loaded, OpenOptions, Retention, RunInfo, StateDir, StoreGuard};
 use orchestrator_sysmon::SystemProbe;
 
+use crate::ceiling::Ceiling;
 use crate::errors::Failure;
 use crate::fingerprint::Fingerprints;
+use crate::known::KnownPaths;
 use crate::output_check::output_check;
 
 /// Orphans of a killed host may take so long to die.
@@ -88,9 +90,11 @@ impl OpenState {
         Ok(Self { directory, fingerprints, restored, remarks })
     }
 
-    /// Names of tasks that earlier runs attempted and that are not completed, for the views.
+    /// Names of tasks that earlier runs attempted and that are not completed, or new work again, for the views.
     pub(crate) fn known(&self) -> Vec<(TaskId, InputPath)> {
-        let open = self.restored.tasks.iter().filter(|task| task.state != TaskState::Completed);
+        let stale = |task: &StoredTask| self.restored.stale.binary_search(&task.task).is_ok();
+        let open =
+            self.restored.tasks.iter().filter(|task| task.state != TaskState::Completed || stale(task));
         open.map(|task| (task.task, task.path.clone())).collect()
     }
 
@@ -138,6 +142,10 @@ pub(crate) struct Composed {
     pub(crate) sinks: Sinks,
     /// Plugins that could not be started and that the run goes on without.
     pub(crate) plugin_failures: Vec<InstanceFailure>,
+    /// Bounds that hold for the whole run.
+    pub(crate) ceiling: Ceiling,
+    /// What the user is to be told about them.
+    pub(crate) remark: Option<String>,
 }
 
 /// Builds all rooms of a run.
@@ -180,10 +188,10 @@ pub(crate) fn compose(
         .filter(|open| open.accepted.is_some())
         .map(|open| open.attempt)
         .collect();
-    let known: BTreeSet<Vec<u8>> = restored.tasks.iter().map(|task| task.path.as_bytes().to_vec()).collect();
+    let known = KnownPaths::new(restored.tasks.iter().map(|task| task.path.as_bytes()));
     // Known when the store begins the run, which is before anything can be checked.
     let run_id = Arc::new(OnceLock::new());
-    let mut options = files_options(config, Arc::new(move |path| known.contains(path)));
+    let mut options = files_options(config, Arc::new(move |path: &[u8]| known.contains(path)));
     // Runs with other state directories may share the output directory.
     options.partial_dir = options.partial_dir.join(&state_id);
     options.check = output_check(config, &state_id, Arc::clone(&run_id));
@@ -192,7 +200,9 @@ pub(crate) fn compose(
     let executor = LocalExecutor::start(Arc::clone(&sinks.executor), executor_options(config))?;
     let (run, store, guard) = directory.start(&info, Arc::clone(&sinks.store))?;
     run_id.get_or_init(|| run);
-    let policy = Policy { calibrate_only: wishes.calibrate_only, ..Policy::from_config(config) };
+    let mut policy = Policy { calibrate_only: wishes.calibrate_only, ..Policy::from_config(config) };
+    let ceiling = Ceiling::observe();
+    let remark = ceiling.bound(&mut policy);
     let probe = SystemProbe::new(&config.output.directory).map_err(|error| Failure::System {
         what: "observe the machine",
         source: std::io::Error::other(error),
@@ -208,7 +218,7 @@ pub(crate) fn compose(
     };
     let settings = settings(config, program, state_id, run);
     let scheduler = Scheduler::new(policy, restored);
-    Ok(Composed { rooms, scheduler, inbox, settings, guard, sinks, plugin_failures })
+    Ok(Composed { rooms, scheduler, inbox, settings, guard, sinks, plugin_failures, ceiling, remark })
 }
 
 impl Composed {

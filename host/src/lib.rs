@@ -6,6 +6,7 @@
 //! - `errors` and `exit` turn every error into a report and an exit code, in one place.
 //! - `compose` is the only place that knows every room.
 
+mod ceiling;
 mod cli;
 mod commands;
 mod compose;
@@ -13,6 +14,7 @@ mod console;
 mod errors;
 mod exit;
 mod fingerprint;
+mod known;
 mod logging;
 mod output_check;
 mod plugins;

@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use orchestrator_tests::artifacts;
+use orchestrator_tests::host::Outcome;
 use orchestrator_tests::processes::{Seen, mentioning, wait_until};
 use orchestrator_tests::scene::{QUICK, Scene};
 use rustix::process::Signal;
@@ -92,4 +94,53 @@ fn after_a_fresh_start_logs_are_those_of_the_new_attempts() {
     let _said = scene.run(&["run", "--fresh", "config.yaml"]).expect_code(0);
     let said = scene.run(&["logs", "b.dat", "config.yaml"]).expect_code(0);
     assert_eq!(said.stdout, "");
+}
+
+/// The most executions that the fixture's log shows at once.
+fn peak(scene: &Scene) -> usize {
+    let log = fs::read_to_string(scene.join("executions.log")).expect("the log");
+    let (mut running, mut peak) = (0_usize, 0);
+    for line in log.lines() {
+        running = if line.starts_with("start\t") { running + 1 } else { running.saturating_sub(1) };
+        peak = peak.max(running);
+    }
+    peak
+}
+
+/// Starts the host over `count` inputs that wait until as many as `enough` run; ends when all are done.
+fn run_together(scene: &Scene, command: Command, count: usize, enough: usize) -> Outcome {
+    let names: Vec<String> = (0..count).map(|number| format!("{number:03}.dat")).collect();
+    scene.inputs(&names);
+    let host = scene.start_command(command);
+    wait_until("so many run at once", PATIENCE, || scene.executions().len() >= enough);
+    fs::write(scene.join("gate"), "").expect("a gate");
+    host.wait().expect_code(0)
+}
+
+#[test]
+fn open_files_bound_how_many_run_and_that_is_told() {
+    let scene = Scene::new();
+    let gate = scene.join("gate").to_string_lossy().into_owned();
+    let more = "calibration: {enabled: false}\nconcurrency: {mode: fixed, max: 100}\n";
+    scene.fixture_config(&["--wait-for", &gate], more);
+    let host = scene.command(&["run", "config.yaml"]);
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 160; exec \"$0\" \"$@\""]).arg(host.get_program()).args(host.get_args());
+    command.current_dir(scene.path());
+    let said = run_together(&scene, command, 110, 1).expect_words(&["instead of 100", "ulimit -n"]);
+    let bound = said.text().split("at most ").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok());
+    let bound: usize = bound.unwrap_or_else(|| panic!("no number in {}", said.text()));
+    assert!((1..=100).contains(&bound) && peak(&scene) <= bound, "{} ran, bound {bound}", peak(&scene));
+    assert_eq!(scene.outputs().len(), 110);
+}
+
+#[test]
+fn cores_bound_how_many_run_when_nothing_else_does() {
+    let scene = Scene::new();
+    let gate = scene.join("gate").to_string_lossy().into_owned();
+    let more = "calibration: {enabled: false}\nplugins: {metrics: [], capacity: []}\n";
+    scene.fixture_config(&["--wait-for", &gate], more);
+    let cores = std::thread::available_parallelism().expect("a number of cores").get();
+    let _said = run_together(&scene, scene.command(&["run", "config.yaml"]), 4 * cores, cores);
+    assert_eq!(peak(&scene), cores);
 }

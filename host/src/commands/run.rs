@@ -6,6 +6,7 @@ use orchestrator_core::scheduler::{Policy, RunFault};
 use orchestrator_runtime::{Ended, RunEnd};
 use orchestrator_store::{RunEnd as StoredEnd, StoreGuard};
 
+use crate::ceiling::Ceiling;
 use crate::cli::{CalibrateArgs, RunArgs, Selection};
 use crate::compose::{Composed, OpenState, Wishes, compose};
 use crate::errors::Failure;
@@ -94,6 +95,9 @@ fn perform(
     for failure in &composed.plugin_failures {
         session.tell(&Report::warning("plugin", failure.to_string()));
     }
+    if let Some(remark) = &composed.remark {
+        session.tell(&Report::warning("limits", remark.clone()));
+    }
     let system = |what| move |source| Failure::System { what, source };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -102,7 +106,8 @@ fn perform(
     runtime.block_on(async {
         let signals = Signals::listen().map_err(system("listen to signals"))?;
         let control = composed.sinks.control.clone();
-        let reload = || reload(selection, session);
+        let ceiling = composed.ceiling;
+        let reload = || reload(selection, session, ceiling);
         tokio::select! {
             end = composed.run() => end.map_err(system("start the sampling thread")),
             never = signals.pass_on(control, reload) => match never {},
@@ -111,9 +116,15 @@ fn perform(
 }
 
 /// Reads the configuration again (SIGHUP). What is wrong with it is told, and the old one stays in force.
-fn reload(selection: &Selection, session: &Session) -> Option<Policy> {
+fn reload(selection: &Selection, session: &Session, ceiling: Ceiling) -> Option<Policy> {
     match load(&selection.request(), &session.sources) {
-        Ok(loaded) => Some(Policy::from_config(&loaded.config)),
+        Ok(loaded) => {
+            let mut policy = Policy::from_config(&loaded.config);
+            if let Some(remark) = ceiling.bound(&mut policy) {
+                session.tell(&Report::warning("limits", remark));
+            }
+            Some(policy)
+        }
         Err(findings) => {
             session.fail(&Failure::Config(findings));
             None

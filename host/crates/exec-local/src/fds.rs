@@ -28,8 +28,14 @@ pub(crate) fn raise_fd_limit() -> Option<Rlimit> {
 #[must_use]
 pub fn max_children_by_fds() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile).current?;
+    Some(max_children_under(limit))
+}
+
+/// The same under another limit, before it is in force.
+#[must_use]
+pub fn max_children_under(limit: u64) -> u64 {
     let open = fs::read_dir("/proc/self/fd").map_or(0, |directory| directory.count() as u64);
-    Some(allowed(limit, open))
+    allowed(limit, open)
 }
 
 fn allowed(limit: u64, open: u64) -> u64 {

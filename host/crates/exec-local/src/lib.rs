@@ -37,5 +37,5 @@ mod sweep;
 pub use check::{CheckError, CheckOutcome, run_check};
 pub use error::ExecError;
 pub use executor::{LocalExecutor, Options};
-pub use fds::{FDS_PER_CHILD, max_children_by_fds};
+pub use fds::{FDS_PER_CHILD, max_children_by_fds, max_children_under};
 pub use stat::{boot_id, start_ticks};
