@@ -108,12 +108,9 @@ mod heavy {
 
         let mut kills = Vec::new();
         for kill in 0..KILLS {
-            kills.push(start_and_kill(
-                &scene,
-                &mut dice,
-                kill,
-                FILES.saturating_sub(scene.executions().len()) / (KILLS - kill + 1),
-            ));
+            // The last two fifths stay out of reach: a pause of this thread must not let the host come to its end.
+            let within_reach = (FILES * 3 / 5).saturating_sub(scene.executions().len());
+            kills.push(start_and_kill(&scene, &mut dice, kill, within_reach / (KILLS - kill)));
         }
         let _said = scene.run(&["run", "--format", "json", "config.yaml"]).expect_code(0);
 
@@ -122,7 +119,7 @@ mod heavy {
         assert!(report.partial.is_empty(), "{:?}", report.partial);
         assert!(report.looks >= FILES, "the watcher saw only {} appearances", report.looks);
         let told: usize = kills.iter().map(|kill| kill.told.len()).sum();
-        assert!(told > FILES / 5, "events told of {told} completions only");
+        assert!(told > FILES / 20, "events told of {told} completions only");
         for kill in &kills {
             let later = started_after(&scene, kill.starts);
             let again: Vec<&String> = later.iter().filter(|task| kill.told.contains(*task)).collect();
