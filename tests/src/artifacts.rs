@@ -2,15 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-/// The folder of the built programs, `target/debug` as a rule: two above the running test.
+/// The folder of the built programs, `target/debug` as a rule: a test runs from `deps` below it, a benchmark from itself.
 ///
 /// # Panics
 /// The running program's own path cannot be read.
 #[must_use]
 pub fn folder() -> PathBuf {
     let own = std::env::current_exe().expect("a test knows its own path");
-    let deps = own.parent().expect("a program lies in a folder");
-    deps.parent().unwrap_or(deps).to_owned()
+    let folder = own.parent().expect("a program lies in a folder");
+    if folder.ends_with("deps") { folder.parent().unwrap_or(folder).to_owned() } else { folder.to_owned() }
 }
 
 /// The `orchestrator` command.
