@@ -61,6 +61,7 @@ const HAPPENS: &[&str] = &[
     "process leaked its pipes",
     "publication taken up again",
     "publish failed",
+    "retry of an earlier run hurried",
     "run ended: all done",
     "run ended: binary cannot be started",
     "run ended: calibrated",
@@ -84,6 +85,7 @@ const HAPPENS: &[&str] = &[
     "terminated: resources",
     "terminated: shutdown",
     "timeout was final",
+    "wall clock set back between runs",
 ];
 
 /// Names the seed and ends the test when a universe hangs: a step that loops for ever cannot be stopped otherwise.

@@ -64,7 +64,7 @@ impl World {
                     PluginMood::Zero => Some(0),
                     PluginMood::Huge => Some(chance.pick(&[u32::MAX, 1_000_000])),
                     PluginMood::Steady | PluginMood::Failing | PluginMood::Flapping => {
-                        Some(3 + number as u32)
+                        Some(2 + 3 * number as u32)
                     }
                 };
                 tally.count(match capacity {

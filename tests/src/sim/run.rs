@@ -155,7 +155,7 @@ impl<'a> Run<'a> {
             What::Inspected(attempt) => self.world.inspect_output(attempt),
             What::Moved(attempt, outputs) => {
                 // The moment around a publication is the most delicate one for a crash.
-                if self.world.hostile && self.world.chance.hits(self.world.settings.crash * 4) {
+                if self.world.hostile && self.world.chance.hits(self.world.settings.crash * 8) {
                     self.world.agenda.put(self.world.now, What::Moved(attempt, outputs));
                     return Ok(Some(self.crash()));
                 }

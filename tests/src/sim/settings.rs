@@ -130,7 +130,7 @@ impl Settings {
             bad_output: chance.rate(200),
             no_output: chance.rate(100),
             publish_faults: chance.rate(500),
-            life: chance.pick(&[50_000, 1_000_000, 5_000_000]),
+            life: chance.pick(&[50_000, 1_000_000, 5_000_000, 20_000_000]),
         }
     }
 

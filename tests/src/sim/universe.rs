@@ -103,7 +103,12 @@ fn live(seed: u64, mut trail: Option<&mut Vec<String>>) -> Result<Tally, String>
 
 /// Between two runs: the user mends, changes and asks. Returns the tasks that are to be done again.
 fn prepare(world: &mut World, ledger: &mut Ledger) -> Vec<TaskId> {
-    world.now += world.chance.between(1, 60_000_000);
+    let pause = if world.chance.coin() { 60_000_000 } else { 500_000 };
+    world.now += world.chance.between(1, pause);
+    if world.chance.hits(50) {
+        world.now -= world.chance.between(60_000_000, 3_600_000_000);
+        world.tally.count("wall clock set back between runs");
+    }
     world.binary_broken = false;
     // Late voices of the last run may reach the next one.
     world.agenda.retain(|what| match what {

@@ -1,7 +1,5 @@
 //! Admissions: only within capacity, only what waits, the lowest free slot, never a task twice.
 
-use std::time::Duration;
-
 use orchestrator_core::scheduler::{Command, Fact, InputPath, Step};
 use orchestrator_core::{AttemptId, SlotId, TaskId, Timestamp};
 
@@ -49,11 +47,11 @@ impl Oracle {
         }
         let launch = launches.next();
         ensure!(launch.is_none(), "launched without a record: {launch:?}");
-        if let Some(Refusal { last, .. }) = self.refused.filter(|refusal| tried > 0 && !refusal.over) {
+        if let Some(refusal) = self.refused.filter(|refusal| tried > 0 && !refusal.over) {
             ensure!(tried == 1, "{tried} launches although the machine refuses");
-            let waited = now.since(last);
-            ensure!(waited >= Duration::from_millis(50), "the machine was tried again after {waited:?}");
-            self.refused = Some(Refusal { last: now, over: false });
+            let (waited, delay) = (now.since(refusal.last), refusal.delay);
+            ensure!(waited >= delay, "the machine was tried again after {waited:?}, not {delay:?}");
+            self.refused = Some(Refusal { last: now, ..refusal });
             self.tally.count("machine tried again after a refusal");
         }
         Ok(())
@@ -70,8 +68,8 @@ impl Oracle {
             unpublished < most,
             "attempt {attempt} was admitted with {unpublished} of {most} unpublished"
         );
-        let row = self.ledger.rows.get(&task);
-        let due = row.and_then(|row| row.retry_at).is_none_or(|at| at <= now);
+        let due = self.due(task).is_none_or(|at| at <= now);
+        self.hurried.remove(&task);
         ensure!(due, "task {task} was tried again before its moment");
         let known = self.seen.contains(&task) || self.touched.contains(&task);
         ensure!(known, "task {task} was admitted before its input was found");

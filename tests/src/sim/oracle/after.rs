@@ -129,7 +129,7 @@ impl Oracle {
         let known = |task: &TaskId| self.seen.contains(task) || self.touched.contains(task);
         let waiting =
             self.ledger.rows.iter().filter(move |(task, row)| row.state == TaskState::Pending && known(task));
-        let recorded = waiting.map(|(task, row)| (*task, row.retry_at));
+        let recorded = waiting.map(|(task, _)| (*task, self.due(*task)));
         recorded.chain(self.fresh.keys().map(|task| (*task, None)))
     }
 

@@ -12,6 +12,7 @@ mod shadow;
 mod stops;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use orchestrator_core::scheduler::{Command, Event, Fact, InputPath, Policy, Scheduler, Step, StopLevel};
 use orchestrator_core::{AttemptId, TaskId, Timestamp};
@@ -35,8 +36,15 @@ enum Mode {
 struct Refusal {
     /// Then, or when it was tried again.
     last: Timestamp,
+    /// Not tried again for so long; doubles with every refusal.
+    delay: Duration,
     /// There was nothing to try, so that the waiting may be over.
     over: bool,
+}
+
+impl Refusal {
+    const FIRST: Duration = Duration::from_millis(50);
+    const LONGEST: Duration = Duration::from_secs(5);
 }
 
 /// What the oracle knows of a run.
@@ -52,6 +60,8 @@ pub(super) struct Oracle {
     /// Tasks whose input a scan of this run has found, or that had an attempt end in this run.
     seen: BTreeSet<TaskId>,
     touched: BTreeSet<TaskId>,
+    /// Retries of earlier runs that come sooner than recorded.
+    hurried: BTreeMap<TaskId, Timestamp>,
     /// Found and never recorded.
     fresh: BTreeMap<TaskId, InputPath>,
     live: BTreeMap<AttemptId, Shadow>,
@@ -96,6 +106,7 @@ impl Oracle {
             retry_failed,
             seen: BTreeSet::new(),
             touched: BTreeSet::new(),
+            hurried: BTreeMap::new(),
             fresh: BTreeMap::new(),
             live: BTreeMap::new(),
             walls: Walls::default(),
@@ -126,7 +137,7 @@ impl Oracle {
         let now = at.now;
         let stuck = self.stuck(now, event);
         let surplus = self.hear(now, event);
-        let expected = self.expect(event, scheduler)?;
+        let expected = self.expect(now, event, scheduler)?;
         let planned = |fact: &Fact| matches!(fact, Fact::TaskNamed { .. } | Fact::AttemptPlanned { .. });
         let admission = step.facts.iter().position(planned).unwrap_or(step.facts.len());
         let (outcome, admitted) = step.facts.split_at(admission);
@@ -171,6 +182,12 @@ impl Oracle {
             _ => {}
         }
         vec![]
+    }
+
+    /// When a waiting task may be tried (again).
+    fn due(&self, task: TaskId) -> Option<Timestamp> {
+        let recorded = self.ledger.rows.get(&task).and_then(|row| row.retry_at);
+        self.hurried.get(&task).copied().or(recorded)
     }
 
     /// Attempts that hold a slot.

@@ -71,14 +71,19 @@ impl Expect {
 
 impl Oracle {
     /// The facts that this event must lead to.
-    pub(super) fn expect(&mut self, event: &Event, scheduler: &Scheduler) -> Result<Vec<Expect>, String> {
+    pub(super) fn expect(
+        &mut self,
+        now: Timestamp,
+        event: &Event,
+        scheduler: &Scheduler,
+    ) -> Result<Vec<Expect>, String> {
         let phase = |attempt: &AttemptId| self.live.get(attempt).map(|shadow| shadow.phase);
         Ok(match event {
             Event::RunStarted => self.expect_start(),
             Event::InputsDiscovered(found) => {
                 let mut expected = Vec::new();
                 for one in found {
-                    expected.extend(self.discover(one, scheduler)?);
+                    expected.extend(self.discover(now, one, scheduler)?);
                 }
                 expected
             }
@@ -169,9 +174,21 @@ impl Oracle {
         expected
     }
 
+    /// A retry of an earlier run waits no longer than the longest back-off, should the wall clock have been set back.
+    fn hurry(&mut self, task: TaskId, now: Timestamp) {
+        let retry = &self.policy.retry;
+        let longest = now + retry.max_delay.get().mul_f64(1.0 + retry.jitter);
+        let stored = self.ledger.rows.get(&task).and_then(|row| row.retry_at);
+        if stored.is_some_and(|at| at > longest) {
+            self.hurried.insert(task, longest);
+            self.tally.count("retry of an earlier run hurried");
+        }
+    }
+
     /// A file was found.
     fn discover(
         &mut self,
+        now: Timestamp,
         found: &orchestrator_core::scheduler::Discovered,
         scheduler: &Scheduler,
     ) -> Result<Option<Expect>, String> {
@@ -189,6 +206,9 @@ impl Oracle {
         };
         ensure!(known == task, "{path} is task {known}, not {task}");
         let first = self.seen.insert(task);
+        if first && !self.touched.contains(&task) {
+            self.hurry(task, now);
+        }
         let Some(row) = self.ledger.rows.get(&task).filter(|row| first && row.is_final()) else {
             return Ok(None);
         };
@@ -342,7 +362,10 @@ impl Oracle {
                         self.mode = Mode::Draining(None)
                     }
                     Some(SpawnFault::Machine { .. }) => {
-                        self.refused = Some(Refusal { last: now, over: false });
+                        let before = self.refused.filter(|refusal| !refusal.over);
+                        let delay =
+                            before.map_or(Refusal::FIRST, |old| (old.delay * 2).min(Refusal::LONGEST));
+                        self.refused = Some(Refusal { last: now, delay, over: false });
                     }
                     _ => {}
                 }
