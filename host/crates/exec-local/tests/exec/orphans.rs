@@ -14,14 +14,15 @@ use orchestrator_exec_local::{CheckError, run_check, start_ticks};
 fn left_behind(state: Option<&str>) -> (std::process::Child, u32) {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("pid");
-    let script = format!("sleep 600 & echo $! > {0}.part; mv {0}.part {0}; wait", file.display());
+    // Nothing but the two may run once the number is there, so the shell itself writes it, line end last.
+    let script = format!("sleep 600 & echo $! > {}; wait", file.display());
     let mut command = Command::new("/bin/sh");
     command.args(["-c", &script]).process_group(0).stdout(Stdio::null());
     if let Some(state) = state {
         command.env("ORCHESTRATOR_STATE_ID", state);
     }
     let child = command.spawn().unwrap();
-    let inner = wait_until(|| std::fs::read_to_string(&file).ok()?.trim().parse().ok());
+    let inner = wait_until(|| std::fs::read_to_string(&file).ok()?.strip_suffix('\n')?.parse().ok());
     (child, inner)
 }
 
