@@ -125,7 +125,8 @@ impl Reactor {
     /// Until the shutdown is done.
     pub(crate) fn run(&mut self) {
         let mut events = Vec::with_capacity(EVENTS_A_TURN);
-        let mut orders_left = false;
+        // After a panic orders may lie unread although their bell has been answered.
+        let mut orders_left = true;
         while !self.is_over() {
             let timeout = if orders_left { Some(Duration::ZERO) } else { self.patience() };
             let timeout = timeout.and_then(|time| Timespec::try_from(time).ok());
