@@ -28,7 +28,8 @@ fn connections_are_counted_per_process_and_per_port_in_both_families() {
         assert_eq!(own["net.tcp.total"], 3.0, "{address}");
         let name = |what: &str| format!("net.tcp.port.{port}.{what}");
         assert_eq!((own[&name("established")], own[&name("listening")]), (2.0, 1.0), "{address}");
-        assert_eq!(system[&format!("system.{}", name("established"))], 2.0, "{address}");
+        // Others on this machine may use the same number of a port in the other family or as a client.
+        assert!(system[&format!("system.{}", name("established"))] >= 2.0, "{address}");
         assert!(system["system.net.tcp.established"] >= 2.0);
         drop((client, server));
     }
