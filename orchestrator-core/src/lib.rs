@@ -12,6 +12,7 @@ pub mod metrics;
 pub mod plan;
 pub mod predict;
 pub mod scheduler;
+pub mod simulate;
 pub mod units;
 pub mod validation;
 pub mod view;

@@ -2,6 +2,7 @@
 
 mod baseline;
 mod calibration;
+pub mod control;
 mod decision;
 mod law;
 

@@ -1,0 +1,141 @@
+//! The law answers: whether a task may start, and how many may run.
+
+use super::decision::{Allowed, ControlDecision, Hold};
+use super::forecast::{Caution, Course};
+use super::law::Control;
+use super::reading::Candidate;
+use crate::Bytes;
+
+/// Before the size law says anything all together may reserve this share of what is allowed.
+const UNKNOWN_LIMIT: f64 = 0.5;
+/// Before that no more run than these, or one for each so many seconds that the oldest has run: what grows late shows
+/// late.
+const UNKNOWN_RUNNING: f64 = 8.0;
+const UNKNOWN_SECONDS: f64 = 1.0;
+
+impl Control {
+    /// Whether this task may start now. With nothing running, and below the user's minimum, one always may.
+    ///
+    /// # Errors
+    /// The bound that forbids it.
+    pub fn may_start(&self, candidate: Candidate) -> Result<(), Hold> {
+        if self.is_free() {
+            return Ok(());
+        }
+        self.may_start_any()?;
+        self.fits(candidate)
+    }
+
+    /// Whether any task may start now, however little memory it needs.
+    ///
+    /// # Errors
+    /// The bound that forbids it: of those that are numbers the smallest.
+    pub fn may_start_any(&self) -> Result<(), Hold> {
+        if self.is_free() {
+            return Ok(());
+        }
+        let running = self.fleet.len();
+        match self.smallest() {
+            Some((allows, hold)) if running >= allows as usize => return Err(hold),
+            _ => {}
+        }
+        if self.machine.disk_fill > self.rules.disk_threshold {
+            return Err(Hold::Disk);
+        }
+        if running > self.active {
+            return Err(Hold::Frozen { frozen: (running - self.active) as u32 });
+        }
+        if self.machine.memory_used > self.allowed_memory() {
+            let (used, of) = (bytes(self.machine.memory_used), bytes(self.allowed_memory()));
+            return Err(Hold::MemoryInUse { used, of });
+        }
+        if running >= self.pace {
+            return Err(Hold::Pace);
+        }
+        Ok(())
+    }
+
+    fn is_free(&self) -> bool {
+        let running = self.fleet.len();
+        let max = self.rules.max.unwrap_or(u32::MAX).max(1) as usize;
+        running == 0 || running < (self.rules.min as usize).min(max)
+    }
+
+    /// The smallest of the bounds that are numbers.
+    fn smallest(&self) -> Option<(u32, Hold)> {
+        let cpu = self.cpu.bound(self.machine.cores, self.rules.cpu_threshold);
+        let helps = self.limit.limit() as u32;
+        let bounds = [
+            self.rules.max.map(|max| (max, Hold::Max { max })),
+            self.plugins
+                .as_ref()
+                .map(|(allows, name)| (*allows, Hold::Plugin { instance: name.clone(), allows: *allows })),
+            cpu.map(|allows| (allows, Hold::Cpu { allows })),
+            Some((helps, Hold::Throughput { allows: helps, why: self.limit.words().to_owned() })),
+        ];
+        bounds.into_iter().flatten().min_by_key(|(allows, _)| *allows)
+    }
+
+    /// Whether this task's memory fits beside what is reserved.
+    fn fits(&self, candidate: Candidate) -> Result<(), Hold> {
+        let need = self.need(candidate);
+        let allowed = self.allowed_memory();
+        let (wanted, of) = if self.knows_memory() {
+            let course = Course::new(&need, 0.0, self.progress.wall(candidate.input).map(|wall| (0.0, wall)));
+            (self.others + self.forecast.with(&course, &self.growth, self.caution()), allowed)
+        } else {
+            let oldest =
+                self.fleet.values().next().map_or(0.0, |member| self.now.unwrap_or(0.0) - member.since);
+            if self.fleet.len() as f64 >= UNKNOWN_RUNNING.max(oldest / UNKNOWN_SECONDS) {
+                return Err(Hold::FirstResults);
+            }
+            (self.others + self.forecast.plain() + need.mean, UNKNOWN_LIMIT * allowed)
+        };
+        if wanted > of { Err(Hold::Memory { wanted: bytes(wanted), of: bytes(of) }) } else { Ok(()) }
+    }
+
+    fn caution(&self) -> Caution {
+        Caution { own: self.rules.caution, common: self.rules.common_caution }
+    }
+
+    fn allowed_memory(&self) -> f64 {
+        self.rules.memory_threshold * self.machine.memory_total
+    }
+
+    /// How many may run, which bound says so for the task that comes next, and what the others would allow.
+    #[must_use]
+    pub fn decision(&self, next: Option<Candidate>) -> ControlDecision {
+        let hold = match next {
+            Some(candidate) => self.may_start(candidate),
+            None => self.may_start_any(),
+        };
+        let hold = hold.err();
+        let running = self.fleet.len() as u32;
+        let smallest = self.smallest().map_or(u32::MAX, |(allows, _)| allows);
+        let target = match &hold {
+            None => smallest.max(running + 1),
+            Some(Hold::Max { .. } | Hold::Plugin { .. } | Hold::Cpu { .. } | Hold::Throughput { .. }) => {
+                smallest.max(self.rules.min).max(1)
+            }
+            Some(_) => self.active as u32,
+        };
+        ControlDecision { target, hold, allowed: self.allowed() }
+    }
+
+    /// What each bound allows by itself.
+    #[must_use]
+    pub fn allowed(&self) -> Allowed {
+        Allowed {
+            cpu: self.cpu.bound(self.machine.cores, self.rules.cpu_threshold),
+            throughput: Some(self.limit.limit() as u32),
+            max: self.rules.max,
+            plugins: self.plugins.as_ref().map(|(allows, _)| *allows),
+            reserved: bytes(self.others + self.forecast.peak(self.caution())),
+            memory: bytes(self.allowed_memory()),
+        }
+    }
+}
+
+fn bytes(value: f64) -> Bytes {
+    Bytes(value.max(0.0) as u64)
+}

@@ -1,0 +1,60 @@
+//! What runs, as the law sees it.
+
+use std::collections::BTreeMap;
+
+use super::growth::Life;
+use super::reading::Candidate;
+use super::size_law::Need;
+use crate::AttemptId;
+
+/// Why an attempt stands still.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum FrozenFor {
+    /// More ran than helps.
+    Throughput,
+    /// Memory was about to run out.
+    Memory,
+}
+
+/// A running attempt.
+#[derive(Clone, Debug)]
+pub(super) struct Member {
+    pub(super) candidate: Candidate,
+    /// When it started, s.
+    pub(super) since: f64,
+    /// Integral of the number of active attempts over time, at its start.
+    pub(super) integral_at_start: f64,
+    pub(super) frozen: Option<FrozenFor>,
+    /// Seconds that it stood still.
+    pub(super) still: f64,
+    /// At the last reading; `None` before the first.
+    pub(super) seen: Option<Seen>,
+    /// What it was expected to need before it ran.
+    pub(super) need: Need,
+    /// The same in the light of what it has used so far.
+    pub(super) expected: Need,
+    /// Share of its work done; `None` while unknown.
+    pub(super) share: Option<f64>,
+    pub(super) life: Life,
+}
+
+/// The last reading of an attempt.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seen {
+    pub(super) cpu: f64,
+    pub(super) io: f64,
+    pub(super) rss: f64,
+}
+
+impl Member {
+    pub(super) fn rss(&self) -> f64 {
+        self.seen.map_or(0.0, |seen| seen.rss)
+    }
+}
+
+/// All that run, by attempt: an attempt with a larger number started later.
+pub(super) type Fleet = BTreeMap<AttemptId, Member>;
+
+pub(super) fn active(fleet: &Fleet) -> usize {
+    fleet.values().filter(|member| member.frozen.is_none()).count()
+}

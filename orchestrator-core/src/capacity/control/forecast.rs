@@ -1,0 +1,209 @@
+//! Memory over the time to come: peaks that do not meet may share the same memory.
+//!
+//! Each running task is expected to grow from what it uses now to its peak by the learned shape of growth, and to give
+//! everything back when it ends. The sum is looked at just before each expected end, where it is largest: a task only
+//! starts if the sum stays below the limit at all these moments. On the side of caution tasks reach their peak sooner
+//! and end later than expected.
+
+use super::growth::Growth;
+use super::size_law::Need;
+
+/// Moments that are looked at.
+const MOMENTS: usize = 24;
+/// A task is taken to be done with its remaining work in this share of the expected time as far as growth goes …
+const GROWS_WITHIN: f64 = 0.8;
+/// … and to end after this multiple of it, and this many seconds.
+const ENDS_AFTER: f64 = 1.25;
+const ENDS_LATER: f64 = 2.0;
+
+/// A task that has outgrown its need is expected to grow on by at most this share.
+const OVERGROWTH: f64 = 0.3;
+
+/// How cautious, in multiples of the two deviations of [`Need`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Caution {
+    pub(super) own: f64,
+    pub(super) common: f64,
+}
+
+/// One task's memory over time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Course {
+    need: Need,
+    /// In use now, bytes.
+    rss: f64,
+    /// Share of its work done.
+    share: f64,
+    /// Seconds that the rest is expected to take; infinite if unknown.
+    left: f64,
+}
+
+impl Course {
+    /// A task that uses `rss` bytes now, with a `share` of its work done and the rest to take `left` seconds; `None` if
+    /// unknown: its peak may come at any time, and nobody knows when it ends.
+    pub(super) fn new(need: &Need, rss: f64, rest: Option<(f64, f64)>) -> Self {
+        let (share, left) = rest.unwrap_or((1.0, f64::INFINITY));
+        let mut need = *need;
+        if rss > need.mean {
+            need.mean = rss * (1.0 + OVERGROWTH * (need.own / need.mean.max(1.0)).min(1.0));
+            need.own *= 0.5;
+            need.common *= 0.5;
+        }
+        Self { need, rss, share, left }
+    }
+
+    fn ends(&self) -> f64 {
+        self.left * ENDS_AFTER + ENDS_LATER
+    }
+
+    /// What it needs at a moment, as a share of its peak; `None` when it has ended.
+    fn share_of_peak(&self, growth: &Growth, at: f64) -> Option<f64> {
+        if at > self.ends() {
+            return None;
+        }
+        let grown = at / (self.left * GROWS_WITHIN).max(1e-9);
+        let share =
+            if self.left.is_finite() { self.share + (1.0 - self.share) * grown.min(1.0) } else { 1.0 };
+        Some(growth.upper(share))
+    }
+}
+
+/// Sums at one moment, bytes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Moment {
+    at: f64,
+    mean: f64,
+    variance: f64,
+    common: f64,
+}
+
+impl Moment {
+    fn add(&mut self, course: &Course, growth: &Growth) {
+        let Some(share) = course.share_of_peak(growth, self.at) else { return };
+        self.mean += (course.need.mean * share).max(course.rss);
+        self.variance += (course.need.own * share).powi(2);
+        self.common += course.need.common * share;
+    }
+
+    fn total(&self, caution: Caution) -> f64 {
+        self.mean + caution.own * self.variance.sqrt() + caution.common * self.common
+    }
+}
+
+/// What is to come.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Forecast {
+    moments: Vec<Moment>,
+    plain: f64,
+}
+
+impl Forecast {
+    /// The sums of these tasks, just before each of them is expected to end (or at fewer moments, if they are many).
+    pub(super) fn new(courses: &[Course], growth: &Growth) -> Self {
+        let mut ends: Vec<f64> = courses.iter().map(Course::ends).collect();
+        ends.sort_unstable_by(f64::total_cmp);
+        let step = ends.len().div_ceil(MOMENTS).max(1);
+        let mut moments: Vec<Moment> =
+            ends.iter().rev().step_by(step).rev().map(|at| Moment { at: *at, ..Moment::default() }).collect();
+        moments.insert(0, Moment::default());
+        for moment in &mut moments {
+            courses.iter().for_each(|course| moment.add(course, growth));
+        }
+        Self { moments, plain: courses.iter().map(|course| course.need.mean.max(course.rss)).sum() }
+    }
+
+    /// A task was started.
+    pub(super) fn add(&mut self, course: &Course, growth: &Growth) {
+        self.moments.iter_mut().for_each(|moment| moment.add(course, growth));
+        self.plain += course.need.mean;
+    }
+
+    /// The largest sum to come with one more task, bytes.
+    pub(super) fn with(&self, course: &Course, growth: &Growth, caution: Caution) -> f64 {
+        let alone = Moment { at: course.left * GROWS_WITHIN, ..Moment::default() };
+        let last = self.moments.partition_point(|moment| moment.at < alone.at);
+        // At its own peak those still run that end later.
+        let at_peak = Moment { at: alone.at, ..self.moments.get(last).copied().unwrap_or_default() };
+        self.moments
+            .iter()
+            .chain([&at_peak])
+            .map(|moment| {
+                let mut with = *moment;
+                with.add(course, growth);
+                with.total(caution)
+            })
+            .fold(0.0, f64::max)
+    }
+
+    /// What all need on average, as if all peaks met, bytes.
+    pub(super) fn plain(&self) -> f64 {
+        self.plain
+    }
+
+    /// The largest sum to come, bytes.
+    pub(super) fn peak(&self, caution: Caution) -> f64 {
+        self.moments.iter().map(|moment| moment.total(caution)).fold(0.0, f64::max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NONE: Caution = Caution { own: 0.0, common: 0.0 };
+
+    fn need(mean: f64) -> Need {
+        Need { mean, own: 1.0, common: 0.5 }
+    }
+
+    /// A task uses as much of its peak as it has done of its work.
+    fn linear() -> Growth {
+        let mut growth = Growth::default();
+        for _ in 0..20 {
+            growth.completed((1..=10).map(|i| (f64::from(i) / 10.0 - 0.05, f64::from(i) / 10.0)), 1.0);
+        }
+        growth
+    }
+
+    #[test]
+    fn own_errors_add_in_quadrature_and_common_ones_linearly() {
+        let course = Course::new(&need(10.0), 0.0, None);
+        let forecast = Forecast::new(&[course; 4], &Growth::default());
+        assert_eq!(forecast.peak(NONE), 40.0);
+        assert_eq!(forecast.peak(Caution { own: 1.0, common: 0.0 }), 42.0);
+        assert_eq!(forecast.peak(Caution { own: 0.0, common: 1.0 }), 42.0);
+        assert_eq!(forecast.plain(), 40.0);
+    }
+
+    #[test]
+    fn peaks_that_do_not_meet_share_memory() {
+        let growth = linear();
+        // One is nearly done, one has just begun.
+        let late = Course::new(&need(10.0), 9.0, Some((0.9, 5.0)));
+        let fresh = Course::new(&need(10.0), 0.0, Some((0.0, 50.0)));
+        let together = Forecast::new(&[late], &growth).with(&fresh, &growth, NONE);
+        assert!((10.0..16.0).contains(&together), "{together}");
+        // Both in step: their peaks meet.
+        let in_step = Forecast::new(&[fresh], &growth).with(&fresh, &growth, NONE);
+        assert_eq!(in_step, 20.0);
+        // Nothing known of when they end: all peaks may meet.
+        let unknown = Course::new(&need(10.0), 9.0, None);
+        assert_eq!(Forecast::new(&[unknown], &growth).with(&fresh, &growth, NONE), 20.0);
+    }
+
+    #[test]
+    fn starting_is_adding() {
+        let growth = linear();
+        let course = Course::new(&need(10.0), 0.0, Some((0.0, 50.0)));
+        let mut forecast = Forecast::new(&[course], &growth);
+        let with = forecast.with(&course, &growth, NONE);
+        forecast.add(&course, &growth);
+        assert_eq!(forecast.peak(NONE), with);
+    }
+
+    #[test]
+    fn one_that_has_outgrown_its_need_reserves_more_than_it_uses() {
+        let need = Need { mean: 10.0, own: 5.0, common: 0.0 };
+        assert_eq!(Forecast::new(&[Course::new(&need, 20.0, None)], &Growth::default()).peak(NONE), 23.0);
+    }
+}

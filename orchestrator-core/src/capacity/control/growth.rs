@@ -1,0 +1,187 @@
+//! How memory grows over the life of a task, and what that says of a task that runs.
+//!
+//! From each completed task the law learns which share of its peak it had used when a share f of its work was done. A
+//! running task's memory in use is then evidence of its own peak: combined with what the size law says beforehand by
+//! precision-weighted means of logarithms (conjugate normal update). A task near its end is known almost for sure,
+//! whatever the spread among tasks.
+
+use super::size_law::Need;
+
+/// Shares of work are told apart in tenths.
+const BINS: usize = 10;
+/// Completed tasks before a tenth says anything, and how many at most weigh in.
+const ENOUGH: f64 = 5.0;
+const MEMORY: f64 = 100.0;
+/// The spread of a tenth is not taken to be smaller, nor the work done to be known better.
+const SPREAD: f64 = 0.05;
+/// A task with nothing done yet may differ in shape by this much from those before it; less as it goes on.
+const UNSEEN: f64 = 0.3;
+/// Where the size law itself may be off by more than this share, the shape of growth is not believed either.
+const EXTRAPOLATED: f64 = 0.5;
+/// Points of a task's life that are kept.
+const POINTS: usize = 16;
+
+/// One task's life so far, thinned out: every point is (bytes moved, CPU seconds, resident memory).
+#[derive(Clone, Debug, Default)]
+pub(super) struct Life {
+    points: Vec<(f64, f64, f64)>,
+    every: u32,
+    skipped: u32,
+}
+
+impl Life {
+    pub(super) fn note(&mut self, io: f64, cpu: f64, rss: f64) {
+        self.skipped += 1;
+        if self.skipped < self.every.max(1) {
+            return;
+        }
+        self.skipped = 0;
+        self.points.push((io, cpu, rss));
+        if self.points.len() == POINTS {
+            let mut odd = false;
+            self.points.retain(|_| {
+                odd = !odd;
+                odd
+            });
+            self.every = self.every.max(1) * 2;
+        }
+    }
+
+    pub(super) fn points(&self) -> impl Iterator<Item = (f64, f64, f64)> + '_ {
+        self.points.iter().copied()
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Bin {
+    n: f64,
+    mean: f64,
+    variance: f64,
+}
+
+/// Learns the shape of growth.
+#[derive(Clone, Debug)]
+pub(super) struct Growth {
+    bins: [Bin; BINS],
+    upper: [f64; BINS],
+}
+
+impl Default for Growth {
+    fn default() -> Self {
+        Self { bins: [Bin::default(); BINS], upper: [1.0; BINS] }
+    }
+}
+
+fn bin(share: f64) -> usize {
+    ((share * BINS as f64) as usize).min(BINS - 1)
+}
+
+impl Growth {
+    /// A completed task: at each share of its work, which share of its peak it used.
+    pub(super) fn completed(&mut self, life: impl Iterator<Item = (f64, f64)>, peak: f64) {
+        let mut sums = [(0.0, 0.0); BINS];
+        for (share, rss) in life {
+            let sum = &mut sums[bin(share)];
+            sum.0 += (rss / peak).clamp(1e-3, 1.0).ln();
+            sum.1 += 1.0;
+        }
+        for (bin, (sum, n)) in self.bins.iter_mut().zip(sums) {
+            if n > 0.0 {
+                bin.learn(sum / n);
+            }
+        }
+        self.refresh();
+    }
+
+    fn refresh(&mut self) {
+        let mut largest: f64 = 0.0;
+        for (bin, upper) in self.bins.iter().zip(&mut self.upper) {
+            let known = bin.n >= ENOUGH;
+            largest = largest.max(if known { (bin.mean + bin.variance.sqrt()).exp() } else { 0.0 });
+            *upper = if known { largest.min(1.0) } else { 1.0 };
+        }
+    }
+
+    /// What is kept across runs.
+    pub(super) fn state(&self) -> Vec<[f64; 3]> {
+        self.bins.iter().map(|bin| [bin.n, bin.mean, bin.variance]).collect()
+    }
+
+    /// From what was kept; tenths that make no sense are left out.
+    pub(super) fn restore(state: &[[f64; 3]]) -> Self {
+        let mut growth = Self::default();
+        for (bin, [n, mean, variance]) in growth.bins.iter_mut().zip(state) {
+            if n.is_finite() && mean.is_finite() && *mean <= 0.0 && variance.is_finite() && *variance >= 0.0 {
+                *bin = Bin { n: n.clamp(0.0, MEMORY), mean: *mean, variance: *variance };
+            }
+        }
+        growth.refresh();
+        growth
+    }
+
+    /// At a share of its work a task uses at most about this share of its peak (mean and one deviation); 1 where nothing
+    /// is known.
+    pub(super) fn upper(&self, share: f64) -> f64 {
+        if share < 1.0 { self.upper[bin(share)] } else { 1.0 }
+    }
+
+    /// What a task needs that uses `rss` with a share of its work done; `doubt` = relative error of that share.
+    pub(super) fn update(&self, need: &Need, share: f64, doubt: f64, rss: f64) -> Need {
+        let bin = &self.bins[bin(share)];
+        let extrapolated = need.common > EXTRAPOLATED * need.mean;
+        if bin.n < ENOUGH || rss <= 0.0 || need.mean <= 0.0 || extrapolated {
+            return *need;
+        }
+        let prior = (need.own / need.mean).powi(2).ln_1p().max(1e-4);
+        let unseen = UNSEEN * (1.0 - share);
+        let evidence = (bin.variance + doubt * doubt + unseen * unseen).max(SPREAD * SPREAD);
+        let variance = 1.0 / (1.0 / prior + 1.0 / evidence);
+        let before = need.mean.ln() - prior / 2.0;
+        let log = variance * (before / prior + (rss.ln() - bin.mean) / evidence);
+        let mean = (log + variance / 2.0).exp();
+        Need {
+            mean,
+            own: mean * variance.exp_m1().sqrt(),
+            common: mean * (need.common / need.mean) * variance / prior,
+        }
+    }
+}
+
+impl Bin {
+    fn learn(&mut self, value: f64) {
+        self.n = (self.n + 1.0).min(MEMORY);
+        let weight = 1.0 / self.n;
+        let off = value - self.mean;
+        self.mean += weight * off;
+        self.variance += weight * (off * (value - self.mean) - self.variance);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn linear() -> Growth {
+        let mut growth = Growth::default();
+        for _ in 0..20 {
+            growth.completed((1..=10).map(|i| (f64::from(i) / 10.0 - 0.05, f64::from(i) / 10.0 - 0.05)), 1.0);
+        }
+        growth
+    }
+
+    #[test]
+    fn use_near_the_end_tells_the_peak() {
+        let prior = Need { mean: 4.0, own: 4.0, common: 1.0 };
+        let late = linear().update(&prior, 0.95, 0.0, 9.5);
+        assert!((late.mean / 10.0 - 1.0).abs() < 0.1 && late.own < 1.0 && late.common < 0.1, "{late:?}");
+        assert_eq!(Growth::default().update(&prior, 0.95, 0.0, 9.5), prior);
+    }
+
+    #[test]
+    fn a_life_stays_short_and_spans_the_whole() {
+        let mut life = Life::default();
+        (0..1000).for_each(|i| life.note(0.0, f64::from(i), 1.0));
+        let points: Vec<f64> = life.points().map(|(_, cpu, _)| cpu).collect();
+        assert!(points.len() < POINTS && points[0] < 100.0 && points[points.len() - 1] > 850.0, "{points:?}");
+    }
+}

@@ -1,0 +1,230 @@
+//! The law's memory: what it was told, and what it learned.
+
+use std::collections::BTreeMap;
+
+use super::cpu::CpuBound;
+use super::fleet::{Fleet, Member};
+use super::forecast::{Course, Forecast};
+use super::growth::{Growth, Life};
+use super::knee::KneeFinder;
+use super::limit::ThroughputLimit;
+use super::progress::{Progress, Rate};
+use super::reading::{Candidate, Ending, MachineReading, Used};
+use super::rules::ControlRules;
+use super::size_law::{Need, SizeLaw, log_size};
+use super::state::{Completed, ControlState, Records};
+use super::surplus::Net;
+use crate::{AttemptId, TaskId, Timestamp};
+
+/// Before the size law says anything a task is taken to need this multiple of the largest one running, and at least this
+/// share of the memory.
+const UNKNOWN_MULTIPLE: f64 = 6.0;
+const UNKNOWN_SHARE: f64 = 0.02;
+/// After the kernel killed a task for want of memory its reservation grows by this.
+const AFTER_OOM: f64 = 1.5;
+/// A task that stood still for more than this share of its life says nothing of run times.
+const STILL: f64 = 0.3;
+
+/// The control law. Pure: the same events give the same decisions, live, in simulation and in replay.
+///
+/// Tell it of every attempt that [`started`](Self::started) and [`ended`](Self::ended), and of every reading of the
+/// machine ([`sampled`](Self::sampled), about once a second); ask it before each start ([`may_start`](Self::may_start)).
+#[derive(Clone, Debug)]
+pub struct Control {
+    pub(super) rules: ControlRules,
+    pub(super) plugins: Option<(u32, String)>,
+    pub(super) machine: MachineReading,
+    pub(super) fleet: Fleet,
+    /// Members of the fleet that are not frozen.
+    pub(super) active: usize,
+    /// Mean number of active attempts between the last two readings.
+    pub(super) mean_active: f64,
+    /// At most this many may run before the next reading.
+    pub(super) pace: usize,
+    pub(super) sizes: SizeLaw,
+    pub(super) growth: Growth,
+    pub(super) forecast: Forecast,
+    pub(super) cpu: CpuBound,
+    pub(super) progress: Progress,
+    pub(super) knees: KneeFinder,
+    pub(super) limit: ThroughputLimit,
+    pub(super) net: Net,
+    /// How much more than the size law says tasks reserve that ran out of memory before.
+    pub(super) raised: BTreeMap<TaskId, f64>,
+    /// Memory in use that is not ours, bytes.
+    pub(super) others: f64,
+    /// The last moment heard of, and the last reading, s.
+    pub(super) now: Option<f64>,
+    pub(super) sampled_at: Option<f64>,
+    /// Integral of `active` over time, now and at the last reading.
+    pub(super) integral: f64,
+    pub(super) integral_sampled: f64,
+    /// Moved since the last reading.
+    pub(super) moved: Rate,
+    /// Whether the laws have learned since needs were worked out.
+    pub(super) stale: bool,
+    records: Records,
+}
+
+impl Control {
+    /// A law that knows nothing of the work yet.
+    #[must_use]
+    pub fn new(rules: ControlRules) -> Self {
+        Self {
+            rules,
+            plugins: None,
+            machine: MachineReading::default(),
+            fleet: Fleet::new(),
+            active: 0,
+            mean_active: 0.0,
+            pace: 1,
+            sizes: SizeLaw::default(),
+            growth: Growth::default(),
+            forecast: Forecast::default(),
+            cpu: CpuBound::default(),
+            progress: Progress::default(),
+            knees: KneeFinder::default(),
+            limit: ThroughputLimit::default(),
+            net: Net::default(),
+            raised: BTreeMap::new(),
+            others: 0.0,
+            now: None,
+            sampled_at: None,
+            integral: 0.0,
+            integral_sampled: 0.0,
+            moved: Rate::default(),
+            stale: false,
+            records: Records::default(),
+        }
+    }
+
+    /// A law that learned what tasks need from earlier runs of the same binary with the same flags. What depends on the
+    /// machine's state (throughput, other people's load) is learned anew.
+    #[must_use]
+    pub fn restore(rules: ControlRules, state: &ControlState) -> Self {
+        let mut law = Self::new(rules);
+        law.growth = Growth::restore(&state.growth);
+        for one in state.completed.iter().filter(|one| one.is_sane()) {
+            law.learn(*one);
+        }
+        law.sizes.refresh();
+        law.progress.refresh();
+        law
+    }
+
+    /// What to keep across runs.
+    #[must_use]
+    pub fn state(&self) -> ControlState {
+        ControlState { completed: self.records.to_vec(), growth: self.growth.state() }
+    }
+
+    /// Changes what the user set; in force from the next decision.
+    pub fn set_rules(&mut self, rules: ControlRules) {
+        self.rules = rules;
+    }
+
+    /// The smallest of the capacity plugins' answers and whose it is: an upper bound.
+    pub fn set_plugins(&mut self, bound: Option<(u32, String)>) {
+        self.plugins = bound;
+    }
+
+    pub(super) fn advance(&mut self, now: Timestamp) -> f64 {
+        let now = now.0 as f64 / 1e6;
+        let seconds = self.now.map_or(0.0, |before| (now - before).max(0.0));
+        self.integral += self.active as f64 * seconds;
+        if self.active < self.fleet.len() {
+            for member in self.fleet.values_mut().filter(|member| member.frozen.is_some()) {
+                member.still += seconds;
+            }
+        }
+        self.now = Some(now);
+        now
+    }
+
+    /// An attempt was started.
+    pub fn started(&mut self, now: Timestamp, attempt: AttemptId, candidate: Candidate) {
+        let since = self.advance(now);
+        let need = self.need(candidate);
+        let member = Member {
+            candidate,
+            since,
+            integral_at_start: self.integral,
+            frozen: None,
+            still: 0.0,
+            seen: None,
+            need,
+            expected: need,
+            share: None,
+            life: Life::default(),
+        };
+        let course = Course::new(&need, 0.0, self.progress.wall(candidate.input).map(|wall| (0.0, wall)));
+        self.forecast.add(&course, &self.growth);
+        self.fleet.insert(attempt, member);
+        self.active += 1;
+    }
+
+    /// An attempt ended. Attempts that the law does not know (any more) change nothing.
+    pub fn ended(&mut self, now: Timestamp, attempt: AttemptId, ending: Ending, used: Used) {
+        let now = self.advance(now);
+        let Some(member) = self.fleet.remove(&attempt) else { return };
+        self.active -= usize::from(member.frozen.is_none());
+        let seen = member.seen.unwrap_or_default();
+        let (io, cpu) = ((used.io - seen.io).max(0.0), (used.cpu - seen.cpu).max(0.0));
+        self.moved.add(&self.progress, io, cpu, member.candidate.input);
+        match ending {
+            Ending::Completed => self.completed(now, &member, used),
+            Ending::OutOfMemory => {
+                let raised = self.raised.entry(member.candidate.task).or_insert(1.0);
+                *raised *= AFTER_OOM;
+            }
+            Ending::Other => {}
+        }
+    }
+
+    fn completed(&mut self, now: f64, member: &Member, used: Used) {
+        let wall = now - member.since;
+        let ran = wall - member.still;
+        let input = member.candidate.input;
+        self.learn(Completed { input, peak: used.peak, cpu: used.cpu, io: used.io, seconds: ran });
+        self.raised.remove(&member.candidate.task);
+        self.limit.completed();
+        if wall > 0.0 && member.still < STILL * wall {
+            let beside = (self.integral - member.integral_at_start) / wall;
+            self.knees.completed(beside, ran, log_size(input));
+        }
+        let (progress, all) = (&self.progress, (used.io, used.cpu));
+        let life = member.life.points().map(|(io, cpu, rss)| (progress.share_of((io, cpu), all), rss));
+        self.growth.completed(life, used.peak.max(1.0));
+    }
+
+    fn learn(&mut self, one: Completed) {
+        self.sizes.observe(one.input, one.peak);
+        self.progress.completed(one.io, one.cpu, one.seconds, one.input);
+        self.cpu.completed(one.cpu, one.seconds);
+        self.records.push(one);
+        self.stale = true;
+    }
+
+    /// What a task is expected to need.
+    pub(super) fn need(&self, candidate: Candidate) -> Need {
+        let raised = self.raised.get(&candidate.task).copied().unwrap_or(1.0);
+        let need = self.sizes.need(candidate.input).unwrap_or_else(|| {
+            let largest = self.fleet.values().map(Member::rss).fold(0.0, f64::max);
+            let mean = (UNKNOWN_MULTIPLE * largest).max(UNKNOWN_SHARE * self.machine.memory_total);
+            Need { mean, own: 0.5 * mean, common: 0.0 }
+        });
+        Need { mean: raised * need.mean, own: raised * need.own, common: raised * need.common }
+    }
+
+    /// Median run time of late, s.
+    #[must_use]
+    pub fn median_wall(&self) -> Option<f64> {
+        self.knees.median_wall()
+    }
+
+    /// Whether enough results are known to judge what memory a task needs.
+    #[must_use]
+    pub fn knows_memory(&self) -> bool {
+        self.sizes.need(None).is_some()
+    }
+}

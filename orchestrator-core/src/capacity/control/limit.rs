@@ -1,0 +1,364 @@
+//! The throughput limit: how many at once still help.
+//!
+//! Two time scales. In flight: concurrency grows by half every two seconds (ramp) until a step brings less than half of
+//! the progress it should (brake), holds, and tries again. From ten completions on a knee of run time over concurrency,
+//! where one is believed, is the limit, probed by 10–15 % now and then. Where a knee was given up, or where a bound is
+//! slower than fewer at once were on the way up, growth is gentle and the limit dips now and then, to see whether there
+//! is a knee after all.
+
+use super::knee::KneeFinder;
+use super::progress::{Measure, Progress, Rate};
+
+/// Never more at once, whatever progress says.
+pub(super) const LARGEST: f64 = 512.0;
+/// Growth of the limit in a step of the ramp, and where there may be a knee.
+const RAMP: f64 = 1.5;
+const GENTLE: f64 = 1.1;
+/// A step is judged if concurrency grew by this factor, above this number, over this time (s).
+const STEP: f64 = 1.15;
+const JUDGED_ABOVE: f64 = 4.5;
+const JUDGED_FOR: f64 = 2.0;
+/// It brakes if progress grew by less than this share of what it should, and misses it by so many standard errors.
+const GAIN: f64 = 0.45;
+const NOISE: f64 = 0.7;
+/// The same for the slow average at a bound.
+const NOISE_SLOW: f64 = 2.0;
+/// A measure of progress with a larger relative spread is not believed.
+const SPREAD: f64 = 0.5;
+/// Seconds that a brake holds at first, growth of that, and longest; median run times where growth is gentle.
+const HOLD: (f64, f64, f64) = (8.0, 1.7, 600.0);
+const HOLD_WALLS: f64 = 6.0;
+/// The limit lies this much above the knee: too few cost more than too many.
+const ABOVE_KNEE: f64 = 1.1;
+/// It falls to no less than this share in an epoch.
+const DROP: f64 = 0.97;
+/// One epoch in so many probes each side of the knee.
+const PROBES: u32 = 12;
+/// Where there may be a knee one epoch in so many runs this share of what is allowed; after so many without finding one
+/// the suspicion is dropped.
+const DIPS: u32 = 4;
+const DIP: f64 = 0.75;
+const ENOUGH_DIPS: u32 = 6;
+/// Epochs over which the rate at a bound is averaged; steps of the ramp that are remembered.
+const SLOW: f64 = 8.0;
+const STEPS: usize = 24;
+/// Seconds between two decisions: at least, at most.
+const EPOCH: (f64, f64) = (2.0, 30.0);
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Mode {
+    Ramp,
+    Brake,
+    Knee,
+}
+
+/// Sums over an epoch.
+#[derive(Clone, Copy, Debug, Default)]
+struct Window {
+    io: f64,
+    cpu: f64,
+    speed: f64,
+    /// Seconds in which the speed was known.
+    known: f64,
+    seconds: f64,
+    running: f64,
+}
+
+/// Mean concurrency and rate over an epoch.
+#[derive(Clone, Copy, Debug)]
+struct Epoch {
+    running: f64,
+    rate: Rate,
+    seconds: f64,
+}
+
+impl Window {
+    fn mean(&self) -> Epoch {
+        let seconds = self.seconds;
+        let speed = (self.known > 0.5 * seconds).then(|| self.speed / self.known);
+        let rate = Rate { io: self.io / seconds, cpu: self.cpu / seconds, speed };
+        Epoch { running: self.running / seconds, rate, seconds }
+    }
+}
+
+/// What the limit needs to know of the moment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    pub(super) now: f64,
+    /// Tasks that run and are not frozen.
+    pub(super) active: f64,
+    /// The smallest of the other bounds.
+    pub(super) others: f64,
+    pub(super) cores: f64,
+}
+
+/// The limit.
+#[derive(Clone, Debug)]
+pub(super) struct ThroughputLimit {
+    limit: f64,
+    mode: Mode,
+    ramp: f64,
+    hold: f64,
+    hold_until: f64,
+    window: Window,
+    window_from: f64,
+    next_epoch: f64,
+    epochs: u32,
+    /// Where the knee lies.
+    centre: f64,
+    /// The limit to go back to after a dip, and how many dips there were since a knee was suspected.
+    dipped_from: Option<f64>,
+    dips: u32,
+    /// Steps of the ramp.
+    steps: Vec<Epoch>,
+    /// Slow average at a bound.
+    slow: Option<Epoch>,
+    /// The step that the next one is judged against.
+    before: Option<Epoch>,
+    completed_since: f64,
+}
+
+impl Default for ThroughputLimit {
+    fn default() -> Self {
+        Self {
+            limit: 1.0,
+            mode: Mode::Ramp,
+            ramp: RAMP,
+            hold: HOLD.0,
+            hold_until: 0.0,
+            window: Window::default(),
+            window_from: 0.0,
+            next_epoch: 0.0,
+            epochs: 0,
+            centre: 1.0,
+            dipped_from: None,
+            dips: 0,
+            steps: Vec::new(),
+            slow: None,
+            before: None,
+            completed_since: 0.0,
+        }
+    }
+}
+
+impl ThroughputLimit {
+    /// The limit as it stands; whole tasks are its floor.
+    pub(super) fn limit(&self) -> f64 {
+        self.limit.min(LARGEST)
+    }
+
+    pub(super) fn words(&self) -> &'static str {
+        match self.mode {
+            Mode::Ramp => "growing step by step as long as more is faster",
+            Mode::Brake => "the last step brought little",
+            Mode::Knee => "more at once makes each slower",
+        }
+    }
+
+    pub(super) fn completed(&mut self) {
+        self.completed_since += 1.0;
+    }
+
+    /// During `seconds` until `now`, `active` tasks moved this much.
+    pub(super) fn sampled(&mut self, now: f64, seconds: f64, active: f64, rate: Rate) {
+        if now < self.window_from + 1.0 {
+            return;
+        }
+        let window = &mut self.window;
+        window.io += rate.io * seconds;
+        window.cpu += rate.cpu * seconds;
+        if let Some(speed) = rate.speed {
+            window.speed += speed * seconds;
+            window.known += seconds;
+        }
+        window.seconds += seconds;
+        window.running += active * seconds;
+    }
+
+    /// Decides anew, if it is time.
+    pub(super) fn decide(&mut self, moment: Moment, progress: &Progress, knees: &KneeFinder) {
+        if moment.now < self.next_epoch || self.window.seconds < 1.0 {
+            return;
+        }
+        self.epochs = self.epochs.wrapping_add(1);
+        let epoch = self.window.mean();
+        let old = self.limit;
+        let wall = knees.median_wall();
+        match knees.find(self.mode == Mode::Knee) {
+            Some(knee) => self.at_knee(knee.at * ABOVE_KNEE),
+            None => self.in_flight(moment, &progress.measure(epoch.rate, epoch.running), epoch, wall),
+        }
+        let patient = self.mode == Mode::Knee || self.ramp == GENTLE;
+        let length = match wall {
+            Some(wall) if patient => (0.5 * wall).clamp(EPOCH.0, EPOCH.1),
+            _ => EPOCH.0,
+        };
+        let grew = self.limit > old;
+        self.next_epoch = moment.now + length + if grew { 1.0 } else { 0.0 };
+        self.window = Window::default();
+        self.window_from = if grew { moment.now } else { moment.now - 1.0 };
+    }
+
+    fn at_knee(&mut self, knee: f64) {
+        self.centre = if self.mode == Mode::Knee { knee.max(DROP * self.centre) } else { knee };
+        self.mode = Mode::Knee;
+        self.dipped_from = None;
+        let centre = self.centre;
+        self.limit = match self.epochs % PROBES {
+            0 => (0.9 * centre).min(centre - 1.0),
+            half if half == PROBES / 2 => (1.15 * centre).max(centre + 1.0),
+            _ => centre,
+        }
+        .max(1.0);
+    }
+
+    fn in_flight(&mut self, moment: Moment, measure: &Measure, epoch: Epoch, wall: Option<f64>) {
+        if let Some(limit) = self.dipped_from.take() {
+            self.limit = limit;
+            return;
+        }
+        if self.mode == Mode::Knee {
+            self.mode = Mode::Ramp;
+            self.before = None;
+            self.suspicious();
+        }
+        let bound = moment.others.min(LARGEST);
+        let capped = self.limit >= bound || moment.active < 0.9 * self.limit.floor();
+        let believed = measure.spread < SPREAD;
+        if believed && self.before.is_some_and(|before| brought_little(&before, &epoch, measure)) {
+            self.brake(moment, wall);
+        } else if self.mode == Mode::Brake {
+            self.before = Some(epoch);
+            self.release(moment);
+        } else if capped {
+            self.stay(moment, measure, epoch);
+        } else if wall.is_none() || believed || self.completed_since >= moment.active {
+            self.grow(epoch);
+        }
+    }
+
+    fn brake(&mut self, moment: Moment, wall: Option<f64>) {
+        self.mode = Mode::Brake;
+        self.hold = (self.hold * HOLD.1).min(HOLD.2);
+        let walls = if self.ramp == GENTLE { HOLD_WALLS * wall.unwrap_or(0.0) } else { 0.0 };
+        self.hold_until = moment.now + self.hold.max(walls);
+        let back = self.before.map_or(1.0, |before| before.running);
+        self.limit = back.max((0.25 * moment.cores).min(4.0)).max(1.0);
+        self.completed_since = 0.0;
+    }
+
+    /// Tries again when the brake has held long enough.
+    fn release(&mut self, moment: Moment) {
+        let enough = self.ramp != GENTLE && self.completed_since >= moment.active.max(5.0);
+        if moment.now >= self.hold_until || enough {
+            self.mode = Mode::Ramp;
+            self.completed_since = 0.0;
+            self.limit = (self.limit * self.ramp.min(1.25)).max(self.limit + 1.0);
+        }
+    }
+
+    /// Another bound is the smaller one.
+    fn stay(&mut self, moment: Moment, measure: &Measure, epoch: Epoch) {
+        if self.ramp == GENTLE && self.epochs.is_multiple_of(DIPS) {
+            self.dips += 1;
+            if self.dips > ENOUGH_DIPS {
+                self.ramp = RAMP;
+                self.steps.clear();
+                self.slow = None;
+            } else {
+                self.dipped_from = Some(self.limit);
+                self.limit = (DIP * moment.active).max(1.0);
+                return;
+            }
+        }
+        self.average(measure, epoch);
+        self.before = Some(epoch);
+        self.limit = self.limit.min(1.5 * moment.active.max(1.0)).max(1.0);
+    }
+
+    fn grow(&mut self, epoch: Epoch) {
+        if self.steps.len() < STEPS {
+            self.steps.push(epoch);
+        }
+        let far = |before: Epoch| epoch.running >= STEP * before.running || epoch.running < before.running;
+        if self.ramp != GENTLE || self.before.is_none_or(far) {
+            self.before = Some(epoch);
+        }
+        self.limit = (self.limit * self.ramp).max(self.limit + 1.0).min(LARGEST);
+        self.completed_since = 0.0;
+    }
+
+    fn suspicious(&mut self) {
+        self.ramp = GENTLE;
+        self.dips = 0;
+    }
+
+    /// At a bound for long and yet slower than with fewer at once on the way up: there may be a knee.
+    fn average(&mut self, measure: &Measure, epoch: Epoch) {
+        let old = self.slow.unwrap_or(epoch);
+        let mix = |old: f64, new: f64| old + (new - old) / SLOW;
+        let slow = Epoch {
+            running: mix(old.running, epoch.running),
+            rate: Rate {
+                io: mix(old.rate.io, epoch.rate.io),
+                cpu: mix(old.rate.cpu, epoch.rate.cpu),
+                speed: old.rate.speed.zip(epoch.rate.speed).map(|(old, new)| mix(old, new)),
+            },
+            ..epoch
+        };
+        self.slow = Some(slow);
+        let slower = |step: &Epoch| {
+            step.running > JUDGED_ABOVE
+                && slow.running >= STEP * step.running
+                && measure.gain(step.rate, slow.rate)
+                    < 1.0 - NOISE_SLOW * measure.spread / step.running.sqrt()
+        };
+        if self.ramp != GENTLE && measure.spread < SPREAD && self.steps.iter().any(slower) {
+            self.suspicious();
+        }
+    }
+}
+
+/// Whether a step up brought less progress than it should.
+fn brought_little(before: &Epoch, after: &Epoch, measure: &Measure) -> bool {
+    let factor = after.running / before.running.max(1e-9);
+    let wanted = 1.0 + GAIN * (factor - 1.0) - NOISE * measure.spread / before.running.max(1e-9).sqrt();
+    factor >= STEP
+        && after.running > JUDGED_ABOVE
+        && after.seconds >= JUDGED_FOR
+        && measure.gain(before.rate, after.rate) < wanted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs the limit over a machine whose progress is `rate(n)`, for `seconds`.
+    fn run(seconds: u32, others: f64, rate: impl Fn(f64) -> f64) -> ThroughputLimit {
+        let (mut limit, progress, knees) =
+            (ThroughputLimit::default(), Progress::default(), KneeFinder::default());
+        for second in 1..=seconds {
+            let now = f64::from(second);
+            let active = limit.limit().min(others).floor();
+            limit.sampled(now, 1.0, active, Rate { io: 1e7 * rate(active), cpu: 0.0, speed: None });
+            limit.decide(Moment { now, active, others, cores: 16.0 }, &progress, &knees);
+        }
+        limit
+    }
+
+    #[test]
+    fn it_grows_as_long_as_more_is_faster() {
+        assert_eq!(run(60, f64::INFINITY, |n| n).limit(), LARGEST);
+    }
+
+    #[test]
+    fn it_brakes_where_more_is_not() {
+        let limit = run(30, f64::INFINITY, |n| n.min(6.0));
+        assert!((4.0..=16.0).contains(&limit.limit()), "{limit:?}");
+    }
+
+    #[test]
+    fn it_does_not_run_away_from_a_bound() {
+        assert!(run(120, 8.0, |n| n).limit() <= 13.0);
+    }
+}

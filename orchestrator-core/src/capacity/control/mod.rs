@@ -1,0 +1,44 @@
+//! The control law: how many attempts run at once, each bound a small piece with its reason.
+//!
+//! | piece | says |
+//! |---|---|
+//! | `cpu` | how many keep the cores busy up to the threshold, beside what others use |
+//! | `size_law`, `growth`, `forecast` | whether one more fits the memory, now and when the peaks come |
+//! | `progress`, `knee`, `limit` | how many at once still help |
+//! | `surplus` | whom to freeze, thaw, evict when too many run or memory runs out |
+//! | `order` | in which order to run inputs of known size |
+//! | `admit`, `decision` | whether a task may start; the bound that forbids it, and what the others would allow |
+//! | `law`, `observe`, `state` | events in; what was learned; what is kept across runs |
+//!
+//! The user's limits and the capacity plugins' answers are upper bounds like any other. With nothing running one task
+//! always may start, and the oldest is never stopped: there is always progress.
+
+mod admit;
+mod cpu;
+mod decision;
+mod fleet;
+mod forecast;
+mod growth;
+mod knee;
+mod law;
+mod limit;
+mod observe;
+mod order;
+mod progress;
+mod reading;
+mod rules;
+mod size_law;
+mod state;
+mod surplus;
+#[cfg(test)]
+mod tests;
+
+pub use decision::{Allowed, ControlDecision, Hold};
+pub use fleet::FrozenFor;
+pub use law::Control;
+pub use order::arrange;
+pub use reading::{AttemptReading, Candidate, Ending, MachineReading, Used};
+pub use rules::ControlRules;
+pub use size_law::Need;
+pub use state::{Completed, ControlState};
+pub use surplus::Intervention;

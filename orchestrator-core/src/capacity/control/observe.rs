@@ -1,0 +1,137 @@
+//! The law looks: a reading of the machine and of what runs.
+
+use super::fleet::{Member, Seen, active};
+use super::forecast::{Course, Forecast};
+use super::law::Control;
+use super::limit::Moment;
+use super::progress::Rate;
+use super::reading::{AttemptReading, MachineReading};
+use super::size_law::Need;
+use super::surplus::{Intervention, Surplus};
+use crate::Timestamp;
+
+/// Between two readings the number of attempts may grow to this multiple of what ran before, and one more.
+const PACE: f64 = 1.6;
+/// The task of an evicted attempt reserves this multiple of what it used or was expected to use.
+const AFTER_EVICTION: f64 = 1.3;
+/// From this share of its work on a task's own speed tells how long the rest will take …
+const TELLING: f64 = 0.02;
+/// … but it is not believed to be faster than this multiple of what is usual.
+const FASTEST: f64 = 2.0;
+
+impl Control {
+    /// The machine and the running attempts were read. Says what is to be done to them; an attempt that is to be evicted
+    /// is gone for the law from now on.
+    pub fn sampled(
+        &mut self,
+        now: Timestamp,
+        machine: MachineReading,
+        attempts: &[AttemptReading],
+    ) -> Vec<Intervention> {
+        let now = self.advance(now);
+        self.machine = machine;
+        let since = self.sampled_at.replace(now).map_or(0.0, |before| now - before);
+        self.measure(now, since, attempts);
+        self.renew();
+        let others = self.other_bounds();
+        let lately = self.mean_active.max(self.active as f64);
+        let moment = Moment { now, active: lately, others, cores: machine.cores };
+        self.limit.decide(moment, &self.progress, &self.knees);
+        let out = self.intervene(now, others);
+        self.active = active(&self.fleet);
+        let lately = self.mean_active.max(self.active as f64);
+        self.pace = (PACE * lately) as usize + 1;
+        out
+    }
+
+    /// The smallest bound besides throughput and memory; infinite if there is none.
+    fn other_bounds(&self) -> f64 {
+        let cpu = self.cpu.bound(self.machine.cores, self.rules.cpu_threshold);
+        let plugins = self.plugins.as_ref().map(|(allows, _)| *allows);
+        [cpu, plugins, self.rules.max].into_iter().flatten().map(f64::from).fold(f64::INFINITY, f64::min)
+    }
+
+    fn intervene(&mut self, now: f64, others: f64) -> Vec<Intervention> {
+        let allowed = (self.rules.memory_threshold * self.machine.memory_total).max(1.0);
+        let surplus = Surplus {
+            now,
+            limit: self.limit.limit().min(others).max(f64::from(self.rules.min)),
+            memory: self.machine.memory_used / allowed,
+            may_freeze: self.rules.freeze,
+            may_evict: self.rules.evict,
+        };
+        let out = self.net.intervene(&mut self.fleet, &surplus);
+        for intervention in &out {
+            let Intervention::Evict(attempt) = intervention else { continue };
+            let Some(member) = self.fleet.remove(attempt) else { continue };
+            let raised = self.raised.get(&member.candidate.task).copied().unwrap_or(1.0);
+            let law = (member.need.mean / raised).max(1.0);
+            let wanted = AFTER_EVICTION * (member.rss().max(member.expected.mean) / law).max(1.0);
+            self.raised.insert(member.candidate.task, wanted.max(raised));
+        }
+        out
+    }
+
+    fn measure(&mut self, now: f64, seconds: f64, attempts: &[AttemptReading]) {
+        let mut own = 0.0;
+        for reading in attempts {
+            let Some(member) = self.fleet.get_mut(&reading.attempt) else { continue };
+            let seen = member.seen.unwrap_or_default();
+            own += reading.rss;
+            let (io, cpu) = ((reading.io - seen.io).max(0.0), (reading.cpu - seen.cpu).max(0.0));
+            self.moved.add(&self.progress, io, cpu, member.candidate.input);
+            member.seen = Some(Seen { cpu: reading.cpu, io: reading.io, rss: reading.rss });
+            member.life.note(reading.io, reading.cpu, reading.rss);
+        }
+        self.others = (self.machine.memory_used - own).max(0.0);
+        let moved = std::mem::take(&mut self.moved);
+        let integral = std::mem::replace(&mut self.integral_sampled, self.integral);
+        if seconds <= 0.0 {
+            return;
+        }
+        let speed = moved.speed.map(|speed| speed / seconds);
+        let rate = Rate { io: moved.io / seconds, cpu: moved.cpu / seconds, speed };
+        self.mean_active = (self.integral - integral) / seconds;
+        self.cpu.others(self.machine.cores_busy - rate.cpu);
+        if self.mean_active > 0.0 {
+            self.cpu.sampled(rate.cpu, self.mean_active, seconds);
+            self.limit.sampled(now, seconds, self.mean_active, rate);
+        }
+    }
+
+    /// What runs is expected to need something else in the light of what was completed and of what it uses.
+    fn renew(&mut self) {
+        self.sizes.refresh();
+        self.progress.refresh();
+        if std::mem::take(&mut self.stale) || !self.knows_memory() {
+            let needs: Vec<Need> = self.fleet.values().map(|member| self.need(member.candidate)).collect();
+            for (member, need) in self.fleet.values_mut().zip(needs) {
+                member.need = need;
+            }
+        }
+        for member in self.fleet.values_mut() {
+            let Some(seen) = member.seen else { continue };
+            let share = self.progress.share(seen.io, seen.cpu, member.candidate.input);
+            member.share = share.map(|(share, _)| share);
+            member.expected = match share {
+                Some((share, doubt)) => self.growth.update(&member.need, share, doubt, seen.rss),
+                None => member.need,
+            };
+        }
+        let courses: Vec<Course> = self.fleet.values().map(|member| self.course(member)).collect();
+        self.forecast = Forecast::new(&courses, &self.growth);
+    }
+
+    /// How a running task's memory is expected to go on.
+    fn course(&self, member: &Member) -> Course {
+        let wall = self.progress.wall(member.candidate.input);
+        let rest = wall.filter(|_| member.frozen.is_none()).map(|wall| match member.share {
+            Some(share) if share > TELLING => {
+                let ran = self.now.unwrap_or(member.since) - member.since - member.still;
+                (share, (ran / share).max(wall / FASTEST) * (1.0 - share))
+            }
+            _ => (0.0, wall),
+        });
+        Course::new(&member.expected, member.rss(), rest)
+    }
+}

@@ -1,0 +1,173 @@
+//! How peak memory grows with the size of the input, and how sure that is.
+//!
+//! Bayesian regression of log peak on log size with a normal prior on the exponent (0.6 ± 0.4) and a prior on the
+//! residual spread (0.3, worth three results). Three numbers come of it: what a task of this size needs on average
+//! (mean of the log-normal), how far one task strays from that, and how far the law itself may be off for this size.
+//! The first error is each task's own and adds in quadrature; the second is common to all and adds linearly:
+//! otherwise all large files would fail together.
+
+use std::collections::VecDeque;
+
+/// Results kept.
+const KEPT: usize = 400;
+/// Results before the law says anything.
+const ENOUGH: usize = 3;
+const EXPONENT: (f64, f64) = (0.6, 0.4);
+const PRIOR_SPREAD: f64 = 0.3;
+const PRIOR_RESULTS: f64 = 3.0;
+/// Exponents are taken between 0 and this.
+const STEEPEST: f64 = 2.0;
+/// Beyond this many of the largest inputs seen (and half as large again) the law is extrapolated …
+const LARGE_SEEN: usize = 3;
+const REACH: f64 = 1.5;
+/// … in proportion to size at least: a new kind of large inputs must not be taken for small ones.
+const EXTRAPOLATED: f64 = 1.0;
+
+/// What a task will need, bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Need {
+    /// On average.
+    pub mean: f64,
+    /// Standard deviation of one task around it.
+    pub own: f64,
+    /// Standard deviation of the mean itself, common to all tasks.
+    pub common: f64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Law {
+    centre_x: f64,
+    centre_y: f64,
+    exponent: f64,
+    spread: f64,
+    results: f64,
+    exponent_error: f64,
+    /// Log size up to which the law holds.
+    reach: f64,
+}
+
+/// Learns the law from results.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SizeLaw {
+    results: VecDeque<(f64, f64)>,
+    law: Option<Law>,
+    stale: bool,
+}
+
+/// The logarithm of an input size; unknown sizes count as empty ones.
+pub(super) fn log_size(input: Option<u64>) -> f64 {
+    (input.unwrap_or(0) as f64 + 1e3).ln()
+}
+
+impl SizeLaw {
+    pub(super) fn observe(&mut self, input: Option<u64>, peak: f64) {
+        if self.results.len() == KEPT {
+            self.results.pop_front();
+        }
+        self.results.push_back((log_size(input), peak.max(1.0).ln()));
+        self.stale = true;
+    }
+
+    /// Fits anew, if anything was learned since.
+    pub(super) fn refresh(&mut self) {
+        if std::mem::take(&mut self.stale) {
+            self.fit();
+        }
+    }
+
+    fn fit(&mut self) {
+        let n = self.results.len() as f64;
+        if self.results.len() < ENOUGH {
+            return;
+        }
+        let (sx, sy) = self.results.iter().fold((0.0, 0.0), |(a, b), (x, y)| (a + x, b + y));
+        let (centre_x, centre_y) = (sx / n, sy / n);
+        let (xx, xy) = self.results.iter().fold((0.0, 0.0), |(xx, xy), (x, y)| {
+            (xx + (x - centre_x).powi(2), xy + (x - centre_x) * (y - centre_y))
+        });
+        let variance = |exponent: f64| {
+            let squares: f64 =
+                self.results.iter().map(|(x, y)| (y - centre_y - exponent * (x - centre_x)).powi(2)).sum();
+            (squares + PRIOR_RESULTS * PRIOR_SPREAD * PRIOR_SPREAD) / (n + 1.0)
+        };
+        let plain = if xx > 1e-6 { xy / (xx + 1e-9) } else { 0.0 };
+        let noise = variance(plain);
+        let (mean, deviation) = EXPONENT;
+        let prior = 1.0 / (deviation * deviation);
+        let posterior = 1.0 / (xx / noise + prior);
+        let exponent = (posterior * (xy / noise + mean * prior)).clamp(0.0, STEEPEST);
+        self.law = Some(Law {
+            centre_x,
+            centre_y,
+            exponent,
+            spread: variance(exponent).sqrt(),
+            results: n,
+            exponent_error: posterior.sqrt(),
+            reach: self.large_seen() + REACH.ln(),
+        });
+    }
+
+    /// Log size of the third largest input.
+    fn large_seen(&self) -> f64 {
+        let mut largest = [f64::NEG_INFINITY; LARGE_SEEN];
+        for (x, _) in &self.results {
+            if *x > largest[0] {
+                largest[0] = *x;
+                largest.sort_unstable_by(f64::total_cmp);
+            }
+        }
+        largest[0]
+    }
+
+    /// What a task with this input will need; `None` before three results.
+    pub(super) fn need(&self, input: Option<u64>) -> Option<Need> {
+        let law = self.law?;
+        let x = log_size(input) - law.centre_x;
+        let spread = law.spread.min(1.0);
+        let beyond = (log_size(input) - law.reach).max(0.0);
+        let steeper = beyond * (EXTRAPOLATED - law.exponent).max(0.0);
+        let mean = (law.centre_y + law.exponent * x + steeper + spread * spread / 2.0).exp();
+        let variance = law.spread * law.spread / law.results
+            + (x * law.exponent_error).powi(2)
+            + (EXPONENT.1 * beyond).powi(2);
+        let common = variance.sqrt().min(1.0);
+        Some(Need { mean, own: mean * ((spread * spread).exp() - 1.0).sqrt(), common: mean * common })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exponent_is_learned_and_its_error_grows_away_from_the_data() {
+        let mut law = SizeLaw::default();
+        assert_eq!(law.need(Some(1)), None);
+        for i in 0..100u64 {
+            let size = 100_000_000 + i * 10_000_000;
+            law.observe(Some(size), 2.0 * size as f64);
+        }
+        law.refresh();
+        let near = law.need(Some(600_000_000)).unwrap();
+        let far = law.need(Some(60_000_000_000)).unwrap();
+        assert!((near.mean / 1.2e9 - 1.0).abs() < 0.05, "{near:?}");
+        assert!(far.mean > 50.0 * near.mean && far.common / far.mean > near.common / near.mean);
+    }
+}
+
+#[cfg(test)]
+mod far {
+    use super::*;
+
+    #[test]
+    fn beyond_what_was_seen_memory_is_taken_to_grow_with_size() {
+        let mut law = SizeLaw::default();
+        for i in 0..100u64 {
+            law.observe(Some(10_000_000 + i * 100_000), 1.5e8);
+        }
+        law.refresh();
+        let seen = law.need(Some(15_000_000)).unwrap();
+        let far = law.need(Some(1_500_000_000)).unwrap();
+        assert!(far.mean > 20.0 * seen.mean && far.common > 0.5 * far.mean, "{seen:?} {far:?}");
+    }
+}

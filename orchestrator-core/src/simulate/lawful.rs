@@ -1,0 +1,149 @@
+//! The control law on the simulated machine: the very code that runs live.
+
+use super::chance::Chance;
+use super::run::{Actions, Ended, Governor, View};
+use super::work::Work;
+use crate::capacity::control::{
+    AttemptReading, Candidate, Control, ControlRules, Ending, Intervention, MachineReading, Used, arrange,
+};
+use crate::{AttemptId, TaskId, Timestamp};
+
+const GIGABYTE: f64 = 1e9;
+const MEGABYTE: f64 = 1e6;
+/// Waiting tasks that are tried when the next one's memory does not fit.
+const LOOK_AHEAD: usize = 64;
+/// The next one waits at most this multiple of the median run time before nothing may overtake it.
+const PATIENCE: f64 = 1.5;
+/// Median run time before one is known, s.
+const UNKNOWN_WALL: f64 = 30.0;
+
+/// Lets the control law decide.
+#[derive(Clone, Debug)]
+pub struct Lawful {
+    control: Control,
+    attempts: Vec<Option<AttemptId>>,
+    next: u64,
+    /// The next task that does not fit, and since when.
+    head: Option<(usize, f64)>,
+}
+
+impl Lawful {
+    /// The law with these rules.
+    #[must_use]
+    pub fn new(rules: ControlRules) -> Self {
+        Self { control: Control::new(rules), attempts: Vec::new(), next: 1, head: None }
+    }
+
+    /// The law, to be looked at.
+    #[must_use]
+    pub fn control(&self) -> &Control {
+        &self.control
+    }
+
+    fn attempt(&self, task: usize) -> Option<AttemptId> {
+        self.attempts.get(task).copied().flatten()
+    }
+
+    fn end(&mut self, now: f64, task: usize, ending: Ending, used: Used) {
+        if let Some(attempt) = self.attempts.get_mut(task).and_then(Option::take) {
+            self.control.ended(at(now), attempt, ending, used);
+        }
+    }
+}
+
+/// The order in which the law would run this work.
+#[must_use]
+pub fn lawful_order(work: &Work, seed: u64) -> Vec<usize> {
+    let mut chance = Chance::new(seed);
+    let sizes: Vec<u64> = work.tasks.iter().map(|task| (task.input * MEGABYTE) as u64).collect();
+    arrange(&sizes, |end| chance.below(end))
+}
+
+fn at(now: f64) -> Timestamp {
+    Timestamp(1_000_000 + (now * 1e6).round() as u64)
+}
+
+fn candidate(view: &View<'_>, task: usize) -> Candidate {
+    Candidate { task: TaskId(task as u32), input: Some((view.work.tasks[task].input * MEGABYTE) as u64) }
+}
+
+impl Governor for Lawful {
+    fn tick(&mut self, view: &View<'_>) -> Actions {
+        let machine = MachineReading {
+            cores: view.machine.cores,
+            cores_busy: view.cores_used,
+            memory_total: view.machine.memory * GIGABYTE,
+            memory_used: view.used * GIGABYTE,
+            disk_fill: 0.0,
+        };
+        let readings: Vec<AttemptReading> = view
+            .running
+            .iter()
+            .filter_map(|one| {
+                Some(AttemptReading {
+                    attempt: self.attempt(one.task)?,
+                    cpu: one.cpu,
+                    io: one.io * MEGABYTE,
+                    rss: one.rss * GIGABYTE,
+                })
+            })
+            .collect();
+        let mut actions = Actions::default();
+        for intervention in self.control.sampled(at(view.now), machine, &readings) {
+            let (Intervention::Freeze(attempt) | Intervention::Thaw(attempt) | Intervention::Evict(attempt)) =
+                intervention;
+            let Some(task) = self.attempts.iter().position(|one| *one == Some(attempt)) else { continue };
+            match intervention {
+                Intervention::Freeze(_) => actions.freeze.push(task),
+                Intervention::Thaw(_) => actions.thaw.push(task),
+                Intervention::Evict(_) => {
+                    self.attempts[task] = None;
+                    actions.evict.push(task);
+                }
+            }
+        }
+        actions
+    }
+
+    fn pick(&mut self, view: &View<'_>) -> Option<usize> {
+        self.control.may_start_any().ok()?;
+        let last = view.queue.len() - 1;
+        let next = view.queue[last];
+        if self.control.may_start(candidate(view, next)).is_ok() {
+            self.head = None;
+            return Some(last);
+        }
+        let since = match self.head {
+            Some((task, since)) if task == next => since,
+            _ => {
+                self.head = Some((next, view.now));
+                view.now
+            }
+        };
+        let patience = PATIENCE * self.control.median_wall().unwrap_or(UNKNOWN_WALL);
+        if !self.control.knows_memory() || view.now - since > patience {
+            return None;
+        }
+        (view.queue.len().saturating_sub(LOOK_AHEAD)..last)
+            .rev()
+            .find(|place| self.control.may_start(candidate(view, view.queue[*place])).is_ok())
+    }
+
+    fn started(&mut self, view: &View<'_>, task: usize) {
+        self.attempts.resize(view.work.tasks.len().max(self.attempts.len()), None);
+        let attempt = AttemptId(self.next);
+        self.next += 1;
+        self.attempts[task] = Some(attempt);
+        self.control.started(at(view.now), attempt, candidate(view, task));
+    }
+
+    fn ended(&mut self, view: &View<'_>, ended: &Ended) {
+        let Ended { peak, cpu, io, .. } = *ended;
+        let used = Used { peak: peak * GIGABYTE, cpu, io: io * MEGABYTE };
+        self.end(view.now, ended.task, Ending::Completed, used);
+    }
+
+    fn out_of_memory(&mut self, view: &View<'_>, task: usize) {
+        self.end(view.now, task, Ending::OutOfMemory, Used::default());
+    }
+}
