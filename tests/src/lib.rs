@@ -5,6 +5,7 @@
 //! Nothing here knows the host's insides.
 
 pub mod artifacts;
+pub mod capacity_sim;
 pub mod corpus;
 pub mod dice;
 pub mod host;
