@@ -19,7 +19,7 @@ usage: cargo xtask <chore>
 
   demo     run the main job on real files of this machine, plugins loaded from a folder
   test     build everything, run every test, then lint (what CI runs)
-  bench    measure in release mode: bench [queue [LARGEST]]
+  bench    measure in release mode: bench [queue [LARGEST] | capacity [--write FILE] [FIRST LAST] | predict]
   lint     formatting, clippy, dependency edges, licences and advisories, docs
 ";
 

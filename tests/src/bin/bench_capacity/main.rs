@@ -1,13 +1,39 @@
 //! The control law against every fixed number and other rivals on the simulated workloads.
 //!
-//! `bench_capacity [FIRST LAST]` prints the table over these seeds (3–8 unless given: the constants of the law were set on
-//! seeds 1 and 2).
+//! `bench_capacity [--write FILE] [FIRST LAST]` makes the table over these seeds (3–8 unless given: the constants of the
+//! law were set on seeds 1 and 2) and prints it, or puts it between the marks in a document.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
+use std::fs;
+use std::process::ExitCode;
 
 use orchestrator_tests::capacity_sim::render;
 
-fn main() {
-    let mut seeds = std::env::args().skip(1).filter_map(|word| word.parse().ok());
+const BEGIN: &str = "<!-- cargo xtask bench capacity --write docs/capacity.md: begin -->\n";
+const END: &str = "<!-- end -->";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let file = words.iter().position(|word| word == "--write").and_then(|at| words.get(at + 1));
+    let mut seeds = words.iter().filter_map(|word| word.parse().ok());
     let (first, last) = (seeds.next().unwrap_or(3), seeds.next().unwrap_or(8));
-    println!("{}", render(first..=last));
+    let table = render(first..=last);
+    let Some(file) = file else {
+        println!("{table}");
+        return ExitCode::SUCCESS;
+    };
+    match write(file, &table) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            eprintln!("bench_capacity: {file}: {fault}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn write(file: &str, table: &str) -> Result<(), String> {
+    let text = fs::read_to_string(file).map_err(|error| error.to_string())?;
+    let (before, rest) = text.split_once(BEGIN).ok_or("the mark where the table begins is missing")?;
+    let (_, after) = rest.split_once(END).ok_or("the mark where the table ends is missing")?;
+    fs::write(file, format!("{before}{BEGIN}\n{table}\n{END}{after}")).map_err(|error| error.to_string())
 }
