@@ -1,7 +1,7 @@
 //! The control law against every fixed number and other rivals on the simulated workloads.
 //!
 //! `bench_capacity [--write FILE] [FIRST LAST]` makes the table over these seeds (3–8 unless given: the constants of the
-//! law were set on seeds 1 and 2) and prints it, or puts it between the marks in a document.
+//! law were set on seeds 1 to 8) and prints it, or puts it between the marks in a document.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 use std::fs;
