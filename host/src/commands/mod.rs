@@ -16,7 +16,7 @@ mod schema;
 mod state;
 mod status;
 
-use crate::cli::{Command, ConfigCommand, PluginCommand};
+use crate::cli::{Command, ConfigCommand};
 use crate::errors::Failure;
 use crate::exit::Exit;
 use crate::session::Session;
@@ -36,8 +36,7 @@ pub(crate) fn dispatch(command: Command, session: &Session) -> Result<Exit, Fail
         Command::Explain(args) => explain::explain(&args, session),
         Command::Config(ConfigCommand::Show(args)) => config::show(&args, session),
         Command::Schema => schema::schema(session),
-        Command::Plugin(PluginCommand::List(args)) => plugin::list(&args, session),
-        Command::Plugin(PluginCommand::Inspect(args)) => plugin::inspect(&args, session),
+        Command::Plugin(command) => plugin::dispatch(command, session),
         Command::Completions { shell } => completions::completions(shell, session),
         Command::Man(args) => man::man(&args, session),
         Command::PluginProbe { file } => Ok(plugin::probe(&file, session)),

@@ -1,0 +1,40 @@
+//! `plugin …`: one file a command.
+
+mod inspect;
+mod list;
+
+use orchestrator_plugin_host::{ClassDescriptor, PluginFile};
+use serde_json::{Value, json};
+
+use crate::cli::PluginCommand;
+use crate::errors::Failure;
+use crate::exit::Exit;
+use crate::session::Session;
+
+pub(super) use inspect::probe;
+
+/// Does what was typed.
+///
+/// # Errors
+/// Whatever keeps the command from its work.
+pub(super) fn dispatch(command: PluginCommand, session: &Session) -> Result<Exit, Failure> {
+    match command {
+        PluginCommand::List(args) => list::list(&args, session),
+        PluginCommand::Inspect(args) => inspect::inspect(&args, session),
+    }
+}
+
+/// `  metrics   SystemMetricsCollector  CPU and memory of …`.
+fn class_line(class: &ClassDescriptor, used: bool) -> String {
+    let note = if used { "" } else { " (not used: another library comes first)" };
+    format!("  {:<9} {}{note}  {}", class.kind.to_string(), class.class, class.about).trim_end().to_owned()
+        + "\n"
+}
+
+fn file_json(file: &PluginFile) -> Value {
+    let mut value = json!(file.descriptor);
+    value["path"] = json!(file.path);
+    value["size"] = file.size.into();
+    value["blake3"] = file.hash.to_hex().as_str().into();
+    value
+}
