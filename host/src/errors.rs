@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use orchestrator_core::config::{Code, Diagnostic};
+use orchestrator_core::predict::replay::TraceError;
 use orchestrator_core::scheduler::SpawnFault;
 use orchestrator_exec_local::ExecError;
 use orchestrator_exec_local::orphans::OrphanError;
@@ -127,6 +128,14 @@ pub(crate) enum Failure {
         /// The operating system's words.
         source: io::Error,
     },
+    /// A recorded trace cannot be replayed.
+    #[error("{}: {error}", path.display())]
+    Trace {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: TraceError,
+    },
     /// Something that the host itself needs cannot be had.
     #[error("cannot {what}: {source}")]
     System {
@@ -177,6 +186,7 @@ impl Failure {
             | Self::AmbiguousTask { .. }
             | Self::NoAttempt { .. }
             | Self::Exists(_)
+            | Self::Trace { .. }
             | Self::NoCommand(_) => Exit::Usage,
             Self::System { .. } => Exit::Internal,
         }
@@ -228,6 +238,7 @@ impl Failure {
             Self::Exists(_) => "exists",
             Self::NoCommand(_) => "no-command",
             Self::File { .. } => "file",
+            Self::Trace { .. } => "trace",
             Self::System { .. } => "system",
             Self::Stdout(_) => "stdout",
         }

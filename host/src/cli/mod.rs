@@ -1,6 +1,7 @@
 //! The command line: what can be typed. Nothing here does anything.
 
 mod plugin;
+mod replay_trace;
 mod run;
 mod selection;
 mod tasks;
@@ -10,6 +11,7 @@ use clap_complete::Shell;
 use std::path::PathBuf;
 
 pub(crate) use plugin::{InspectArgs, ListArgs, PluginCommand};
+pub(crate) use replay_trace::ReplayTraceArgs;
 pub(crate) use run::{CalibrateArgs, CheckArgs, InitArgs, RunArgs};
 pub(crate) use selection::{Selection, shell_word};
 pub(crate) use tasks::{ExplainArgs, LogsArgs, StateSelection, StatusArgs};
@@ -115,6 +117,8 @@ pub(crate) enum Command {
         shell: Shell,
     },
     Man(ManArgs),
+    #[command(hide = true)]
+    ReplayTrace(ReplayTraceArgs),
     /// A trial load of a plugin library, in a process of its own.
     #[command(hide = true)]
     PluginProbe {

@@ -11,6 +11,7 @@ mod init;
 mod logs;
 mod man;
 mod plugin;
+mod replay_trace;
 mod run;
 mod schema;
 mod state;
@@ -39,6 +40,7 @@ pub(crate) fn dispatch(command: Command, session: &Session) -> Result<Exit, Fail
         Command::Plugin(command) => plugin::dispatch(command, session),
         Command::Completions { shell } => completions::completions(shell, session),
         Command::Man(args) => man::man(&args, session),
+        Command::ReplayTrace(args) => replay_trace::replay_trace(&args, session),
         Command::PluginProbe { file } => Ok(plugin::probe(&file, session)),
     }
 }

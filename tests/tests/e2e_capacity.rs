@@ -1,0 +1,118 @@
+//! Capacity, prediction and adaptation through the command line.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use orchestrator_tests::scene::Scene;
+use serde_json::Value;
+
+const HEADER: &str = "workflow,task,seq,input_bytes,runtime_s,peak_rss_bytes,cpu_pct,user_mem_bytes";
+
+/// Two kinds of task, interleaved: memory follows the size in one; of the other no size is known.
+fn synthetic(rows: u64) -> String {
+    let mut text = format!("{HEADER}\n");
+    for seq in 0..rows {
+        let size = 100_000_000 + seq * 37 % 41 * 50_000_000;
+        let (task, input, peak) = match seq % 2 {
+            0 => ("sized", size.to_string(), 200_000_000 + 2 * size),
+            _ => ("blind", "-1".to_owned(), 300_000_000 + seq % 7 * 10_000_000),
+        };
+        let _ = writeln!(text, "flow,{task},{seq},{input},{}.5,{peak},100,", 10 + size / 100_000_000);
+    }
+    text
+}
+
+/// Each line of an answer, and the totals that end it.
+fn replayed(scene: &Scene, file: &Path, more: &[&str]) -> (Vec<Value>, Value) {
+    let file = file.to_string_lossy();
+    let words = [&["replay-trace", &file, "--format", "json"], more].concat();
+    let outcome = scene.run(&words).expect_code(0);
+    let mut lines: Vec<Value> =
+        outcome.stdout.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
+    let last = lines.pop().expect("a last line");
+    (lines, last["totals"].clone())
+}
+
+#[test]
+fn a_trace_is_answered_row_by_row_and_then_in_all() {
+    let scene = Scene::new();
+    let file = scene.join("trace.csv");
+    fs::write(&file, synthetic(120)).expect("a trace");
+    let (lines, totals) = replayed(&scene, &file, &["--lag", "8"]);
+    assert_eq!(lines.len(), 120);
+    for (seq, line) in lines.iter().enumerate() {
+        assert_eq!((line["seq"].as_u64(), line["workflow"].as_str()), (Some(seq as u64), Some("flow")));
+        let ladder: Vec<u64> =
+            line["ladder_bytes"].as_array().expect("a ladder").iter().filter_map(Value::as_u64).collect();
+        assert!(!ladder.is_empty() && ladder.is_sorted() && ladder[0] >= 64_000_000, "{line}");
+        assert!(line["runtime_s"].get("p50").is_some() && line["runtime_s"].get("p95").is_some(), "{line}");
+    }
+    let late = &lines[100];
+    assert!(late["runtime_s"]["p50"].as_f64() <= late["runtime_s"]["p95"].as_f64(), "{late}");
+    assert_eq!(totals["n"].as_u64(), Some(100), "two streams of 60, the first ten of each unscored");
+    let maq = totals["maq"].as_f64().expect("a share");
+    assert!((0.8..=1.0).contains(&maq), "a clean law is learned: {totals}");
+    assert!(totals["runtime_median_error"].as_f64().expect("an error") < 0.1, "{totals}");
+    assert!(totals["cost_gbh"].as_f64() > Some(0.0) && totals["failures"].as_u64() < Some(10), "{totals}");
+}
+
+/// What comes of a row must change no answer before it is known: `lag` rows of its stream later.
+#[test]
+fn an_answer_does_not_know_its_result() {
+    let scene = Scene::new();
+    let (one, two) = (scene.join("one.csv"), scene.join("two.csv"));
+    let text = synthetic(80);
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    fs::write(&one, &text).expect("a trace");
+    let changed = 41;
+    let mut cells: Vec<&str> = lines[changed].split(',').collect();
+    cells[4] = "99999";
+    cells[5] = "60000000000";
+    lines[changed] = cells.join(",");
+    fs::write(&two, lines.join("\n")).expect("a trace");
+    for lag in [0, 8] {
+        let lag_word = lag.to_string();
+        let (one, _) = replayed(&scene, &one, &["--lag", &lag_word]);
+        let (two, _) = replayed(&scene, &two, &["--lag", &lag_word]);
+        let first = one.iter().zip(&two).position(|(one, two)| one != two);
+        assert_eq!(first, Some(40 + 2 * (lag + 1)), "lag {lag}");
+    }
+}
+
+#[test]
+fn odd_traces_are_answered_in_one_sentence() {
+    let scene = Scene::new();
+    let file = scene.join("odd.csv");
+    let refuse = |text: &str, words: &[&str]| {
+        fs::write(&file, text).expect("a trace");
+        let outcome =
+            scene.run(&["replay-trace", "odd.csv", "--format", "json"]).expect_code(2).expect_words(words);
+        assert_eq!(outcome.stderr.lines().count(), 1, "{}", outcome.stderr);
+    };
+    refuse("", &["odd.csv", "empty"]);
+    refuse("workflow,task,seq,runtime_s\n", &["no column peak_rss_bytes"]);
+    refuse(&format!("{HEADER}\nw,t,0,7,fast,9,1,\n"), &["line 2", "runtime_s", "fast"]);
+    refuse(&format!("{HEADER}\nw,t,0,7\n"), &["line 2", "no value"]);
+    scene.run(&["replay-trace", "missing.csv"]).expect_code(74).expect_words(&["missing.csv"]);
+    fs::write(&file, format!("\u{feff}{HEADER}\r\nw,t,5,7,1,9,1,\r\nw,t,3,7,1,9,1,\r\n")).expect("a trace");
+    let unsorted = scene.run(&["replay-trace", "odd.csv", "--format", "json"]).expect_code(0);
+    assert_eq!(unsorted.stdout.lines().count(), 3, "{}", unsorted.stdout);
+    unsorted.expect_words(&["seq goes back from 5 to 3"]);
+}
+
+/// Where recorded traces lie beside the checkout, the program answers as the replay in the library does.
+#[test]
+fn recorded_traces_are_answered_at_a_bearable_cost() {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/traces");
+    let file = beside.join("ponder_rnaseq.csv");
+    let Ok(text) = fs::read_to_string(&file) else {
+        eprintln!("skipped: there is no {}", file.display());
+        return;
+    };
+    let (lines, totals) = replayed(&Scene::new(), &file, &[]);
+    assert_eq!(lines.len(), text.lines().skip(1).filter(|line| !line.trim().is_empty()).count());
+    let share = totals["failures"].as_f64().expect("a number") / totals["n"].as_f64().expect("a number");
+    assert!(share <= 0.035, "{totals}");
+    assert!(totals["cost_gbh"].as_f64().expect("a number") <= 1.1 * 76.7, "{totals}");
+}
