@@ -18,6 +18,6 @@ pub use host::{PluginHost, StartOptions};
 pub use instance::{FailureCategory, InstanceFailure, InstanceFault, InstanceSpec, InstanceStats};
 pub use library::{
     Catalog, CatalogProblem, ContentHash, ElfFault, FileFault, FileProblem, Library, PluginFile, Probe,
-    ProbeFault, ResolveError, probe_here,
+    ProbeFault, ResolveError, Sealed, VerifiedFile, probe_here,
 };
 pub use orchestrator_plugin_api::{API_VERSION, ClassDescriptor, Descriptor, PluginKind};

@@ -2,6 +2,7 @@
 
 use super::elf::Elf;
 use super::problem::{FileFault, FileProblem};
+use super::verified::VerifiedFile;
 use orchestrator_plugin_api::abi::DESCRIPTOR_SECTION;
 use orchestrator_plugin_api::{API_VERSION, ClassDescriptor, Descriptor, PanicStrategy, PluginKind};
 use semver::Version;
@@ -34,11 +35,23 @@ impl PluginFile {
 
     /// As [`Self::inspect`], and hands out the very bytes that were checked.
     pub(crate) fn with_bytes(path: &Path) -> Result<(Self, Vec<u8>), FileProblem> {
-        let problem = |fault| FileProblem::new(path, fault);
-        let bytes = std::fs::read(path).map_err(|error| problem(FileFault::Unreadable(error)))?;
-        let descriptor = read_descriptor(&bytes).map_err(problem)?;
-        let (hash, size) = (blake3::hash(&bytes), bytes.len() as u64);
-        Ok((Self { path: path.to_owned(), descriptor, hash, size }, bytes))
+        let bytes =
+            std::fs::read(path).map_err(|error| FileProblem::new(path, FileFault::Unreadable(error)))?;
+        Self::of_bytes(path, &bytes).map(|file| (file, bytes))
+    }
+
+    /// What these bytes, which were read at `path`, say about themselves.
+    pub(crate) fn of_bytes(path: &Path, bytes: &[u8]) -> Result<Self, FileProblem> {
+        let descriptor = read_descriptor(bytes).map_err(|fault| FileProblem::new(path, fault))?;
+        Ok(Self { path: path.to_owned(), descriptor, hash: blake3::hash(bytes), size: bytes.len() as u64 })
+    }
+
+    /// Reads and checks the file once more, for good: what is handed out can be loaded.
+    ///
+    /// # Errors
+    /// The first check that fails, or other content than this value was made of.
+    pub fn verified(&self) -> Result<VerifiedFile, FileProblem> {
+        VerifiedFile::again(self)
     }
 
     /// Whether this host can take the library into its process.

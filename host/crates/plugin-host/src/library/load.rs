@@ -1,10 +1,10 @@
 //! From a file to a root module, in the one order that lets nothing of a bad file run.
 
-use super::file::{ContentHash, PluginFile};
+use super::file::ContentHash;
 use super::layout;
 use super::probe::Probe;
 use super::problem::{FileFault, FileProblem};
-use super::stage::stage;
+use super::verified::VerifiedFile;
 use abi_stable::StableAbi;
 use abi_stable::library::{LibHeader, LibraryError, RawLibrary, RootModule, lib_header_from_raw_library};
 use orchestrator_plugin_api::abi::PluginLibraryRef;
@@ -33,13 +33,21 @@ impl Library {
     /// # Errors
     /// The first step that fails.
     pub fn load(path: &Path, probe: Option<&Probe>) -> Result<Self, FileProblem> {
-        let (file, bytes) = PluginFile::with_bytes(path)?;
+        Self::load_verified(&VerifiedFile::open(path)?, probe)
+    }
+
+    /// As [`Self::load`], of bytes that were read and checked before: the path is not looked at again.
+    ///
+    /// # Errors
+    /// The first step that fails.
+    pub fn load_verified(verified: &VerifiedFile, probe: Option<&Probe>) -> Result<Self, FileProblem> {
+        let file = verified.file();
         file.check_compatible()?;
         let mut loaded = loaded().lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(library) = loaded.get(&file.hash) {
             return Ok(*library);
         }
-        let library = load_new(&file, &bytes, probe).map_err(|fault| FileProblem::new(path, fault))?;
+        let library = load_new(verified, probe).map_err(|fault| FileProblem::new(&file.path, fault))?;
         loaded.insert(file.hash, library);
         Ok(library)
     }
@@ -51,11 +59,11 @@ fn loaded() -> &'static Mutex<HashMap<ContentHash, Library>> {
     LOADED.get_or_init(Mutex::default)
 }
 
-fn load_new(file: &PluginFile, bytes: &[u8], probe: Option<&Probe>) -> Result<Library, FileFault> {
+fn load_new(verified: &VerifiedFile, probe: Option<&Probe>) -> Result<Library, FileFault> {
     if let Some(probe) = probe {
-        probe.try_out(&file.path).map_err(FileFault::Probe)?;
+        probe.try_out(verified).map_err(FileFault::Probe)?;
     }
-    let copy = stage(bytes, &file.hash).map_err(FileFault::Stage)?;
+    let copy = verified.sealed().path_for_good().map_err(FileFault::Stage)?;
     let header = open(&copy)?;
     let version = check_header(header)?;
     let ours = version_of(PluginLibraryRef::VERSION_STRINGS.version.as_str())?;
@@ -69,7 +77,11 @@ fn load_new(file: &PluginFile, bytes: &[u8], probe: Option<&Probe>) -> Result<Li
     let module = unsafe { header.unchecked_layout::<PluginLibraryRef>() }
         .map_err(|error| FileFault::Header { reason: error.to_string() })?;
     let described = serde_json::from_str(module.descriptor().as_str()).map_err(FileFault::Descriptor)?;
-    if file.descriptor == described { Ok(Library { module }) } else { Err(FileFault::TwoDescriptors) }
+    if verified.file().descriptor == described {
+        Ok(Library { module })
+    } else {
+        Err(FileFault::TwoDescriptors)
+    }
 }
 
 fn open(path: &Path) -> Result<&'static LibHeader, FileFault> {

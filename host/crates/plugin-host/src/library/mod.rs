@@ -7,7 +7,8 @@ mod layout;
 mod load;
 mod probe;
 mod problem;
-mod stage;
+mod sealed;
+mod verified;
 
 pub use catalog::{Catalog, CatalogProblem, ResolveError};
 pub use elf::ElfFault;
@@ -15,3 +16,5 @@ pub use file::{ContentHash, PluginFile};
 pub use load::Library;
 pub use probe::{Probe, probe_here};
 pub use problem::{FileFault, FileProblem, ProbeFault};
+pub use sealed::Sealed;
+pub use verified::VerifiedFile;

@@ -5,11 +5,14 @@
 //! which calls [`probe_here`].
 
 use super::load::Library;
-use super::problem::{FileProblem, ProbeFault};
+use super::problem::{FileFault, FileProblem, ProbeFault};
+use super::verified::VerifiedFile;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -20,7 +23,7 @@ use std::time::Duration;
 pub struct Probe {
     /// The program to start, as a rule the host's own.
     pub program: PathBuf,
-    /// Its arguments before the file's path (`["plugin-probe"]`).
+    /// Its arguments before the path of the bytes, `/proc/self/fd/0` (`["plugin-probe"]`).
     pub arguments: Vec<OsString>,
     /// How long the trial may take.
     pub deadline: Duration,
@@ -36,12 +39,13 @@ impl Probe {
         Ok(Self { program, arguments: vec!["plugin-probe".into()], deadline: Duration::from_secs(10) })
     }
 
-    /// Loads the file in a child; an error says how the child ended.
-    pub(crate) fn try_out(&self, file: &Path) -> Result<(), ProbeFault> {
+    /// Loads the checked bytes in a child, which finds them at its standard input; an error says how the child ended.
+    pub(crate) fn try_out(&self, file: &VerifiedFile) -> Result<(), ProbeFault> {
+        let bytes = file.sealed().as_fd().try_clone_to_owned().map_err(ProbeFault::Start)?;
         let mut child = Command::new(&self.program)
             .args(&self.arguments)
-            .arg(file)
-            .stdin(Stdio::null())
+            .arg("/proc/self/fd/0")
+            .stdin(Stdio::from(bytes))
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -60,12 +64,15 @@ impl Probe {
     }
 }
 
-/// The child's side of a trial load: loads the file and says what came of it.
+/// The child's side of a trial load: loads the file and says what came of it. Whom it belongs to and who signed it, the
+/// parent has checked.
 ///
 /// # Errors
 /// The file is no plugin library that this host can use.
 pub fn probe_here(file: &Path) -> Result<(), FileProblem> {
-    Library::load(file, None).map(|_| ())
+    let opened = File::open(file).map_err(|error| FileProblem::new(file, FileFault::Unreadable(error)))?;
+    let received = VerifiedFile::receive(opened.into(), file, None)?;
+    Library::load_verified(&received, None).map(|_| ())
 }
 
 /// Whether the child ended in time.

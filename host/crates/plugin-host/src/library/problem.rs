@@ -62,6 +62,9 @@ pub enum FileFault {
     /// It could not be copied to a private place.
     #[error("cannot be copied to a private place ({0}); free memory or raise the limit of open files")]
     Stage(#[source] io::Error),
+    /// It is not the file any more that was checked.
+    #[error("its content is not what was checked before; if the change was meant, start again")]
+    Changed,
     /// A trial load in a process of its own ended badly.
     #[error("a trial load in a process of its own {0}; build or copy it again")]
     Probe(#[source] ProbeFault),
