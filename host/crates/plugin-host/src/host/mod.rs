@@ -23,13 +23,13 @@ pub(crate) enum Message {
     /// A round is asked for.
     Begin(Arc<PluginRound>),
     /// An instance is ready, or is not.
-    Started { slot: usize, result: Result<(), InstanceFault> },
+    Started { slot: usize, generation: u32, result: Result<(), InstanceFault> },
     /// An instance has done a job.
-    Answered { slot: usize, outcome: Outcome },
+    Answered { slot: usize, generation: u32, outcome: Outcome },
     /// An instance wrote to the log.
-    Log { slot: usize, level: u8, message: String },
-    /// An instance's thread is over.
-    Ended { slot: usize },
+    Log { slot: usize, generation: u32, level: u8, message: String },
+    /// An instance's thread is over; where its runner died, how.
+    Ended { slot: usize, generation: u32, fault: Option<InstanceFault> },
     /// The host goes away.
     Stop,
 }

@@ -29,7 +29,12 @@ pub(super) enum State {
     Failed { sentence: String },
 }
 
+/// The generation of a slot's first worker.
+pub(super) const FIRST: u32 = 0;
+
 pub(super) struct Slot {
+    /// Which worker is the present one.
+    pub(super) generation: u32,
     pub(super) spec: InstanceSpec,
     pub(super) path: Option<PathBuf>,
     pub(super) state: State,
@@ -56,6 +61,7 @@ struct Thread {
 impl Slot {
     pub(super) fn new(spec: &InstanceSpec, path: Option<PathBuf>) -> Self {
         Self {
+            generation: FIRST,
             spec: spec.clone(),
             path,
             state: State::Starting,

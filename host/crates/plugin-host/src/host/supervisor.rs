@@ -3,9 +3,11 @@
 use super::Message;
 use super::StartOptions;
 use super::round::{Measured, Phase};
+use super::slot;
 use super::slot::{FAILED_ROUNDS, Slot, State};
 use crate::instance::context::Context;
-use crate::instance::worker::{Collected, Job, Outcome, Worker, is_final};
+use crate::instance::engine::is_final;
+use crate::instance::worker::{Collected, Job, Outcome, Worker};
 use crate::instance::{InstanceFailure, InstanceFault, InstanceSpec, InstanceStats};
 use crate::library::Catalog;
 use orchestrator_plugin_api::PluginKind;
@@ -44,7 +46,7 @@ impl Supervisor {
         messages: &Sender<Message>,
     ) {
         let number = self.slots.len();
-        let started = |result| Message::Started { slot: number, result };
+        let started = |result| Message::Started { slot: number, generation: slot::FIRST, result };
         let file = match catalog.resolve(spec.kind, &spec.class) {
             Ok(file) => file,
             Err(error) => {
@@ -54,13 +56,15 @@ impl Supervisor {
         };
         let mut slot = Slot::new(spec, Some(file.path.clone()));
         let (sender, jobs) = channel();
-        let context = Context::leak(number, spec.deadline, messages.clone());
+        let context = Context::leak((number, slot::FIRST), spec.deadline, messages.clone());
         slot.attach(sender, context);
         let worker = Worker {
             slot: number,
+            generation: slot::FIRST,
             spec: spec.clone(),
             file: file.clone(),
             probe: options.probe.clone(),
+            restore: None,
             context,
             stats: Arc::clone(&slot.stats),
             messages: messages.clone(),
@@ -79,12 +83,12 @@ impl Supervisor {
         loop {
             for message in heard.drain(..) {
                 match message {
-                    Message::Started { slot, result: Ok(()) } => self.slots[slot].state = State::Idle,
-                    Message::Started { slot, result: Err(fault) } => {
+                    Message::Started { slot, result: Ok(()), .. } => self.slots[slot].state = State::Idle,
+                    Message::Started { slot, result: Err(fault), .. } => {
                         failures.push(self.slots[slot].give_up(fault))
                     }
-                    Message::Ended { slot } if self.is_live(slot) => {
-                        failures.push(self.slots[slot].give_up(InstanceFault::Vanished));
+                    Message::Ended { slot, generation, fault } if self.is_live(slot, generation) => {
+                        failures.push(self.slots[slot].give_up(fault.unwrap_or(InstanceFault::Vanished)));
                     }
                     other => self.early.push(other),
                 }
@@ -126,9 +130,13 @@ impl Supervisor {
     fn hear(&mut self, message: Message) {
         match message {
             Message::Begin(round) => self.begin(round),
-            Message::Answered { slot, outcome } if self.is_live(slot) => self.answered(slot, outcome),
-            Message::Ended { slot } if self.is_live(slot) => self.fail(slot, InstanceFault::Vanished),
-            Message::Log { slot, level, message } => self.say(slot, level, message),
+            Message::Answered { slot, generation, outcome } if self.is_live(slot, generation) => {
+                self.answered(slot, outcome);
+            }
+            Message::Ended { slot, generation, fault } if self.is_live(slot, generation) => {
+                self.fail(slot, fault.unwrap_or(InstanceFault::Vanished));
+            }
+            Message::Log { slot, level, message, .. } => self.say(slot, level, message),
             // Late voices of instances that were given up.
             Message::Answered { .. } | Message::Ended { .. } | Message::Started { .. } | Message::Stop => {}
         }
@@ -199,6 +207,8 @@ impl Supervisor {
             Outcome::Collected(collected) => self.collected(number, *collected),
             Outcome::Calculated(Ok(answer)) => self.slots[number].answer = Some(Ok(answer)),
             Outcome::Calculated(Err(fault)) => self.calculated_nothing(number, &fault),
+            // Nobody asks for one yet.
+            Outcome::Snapshot(_) => {}
         }
         self.settled(number);
     }
@@ -286,8 +296,10 @@ impl Supervisor {
         self.slots.iter().filter_map(check).min()
     }
 
-    fn is_live(&self, number: usize) -> bool {
-        !matches!(self.slots[number].state, State::Failed { .. })
+    /// Whether a voice is that of the slot's present worker.
+    fn is_live(&self, number: usize, generation: u32) -> bool {
+        let slot = &self.slots[number];
+        slot.generation == generation && !matches!(slot.state, State::Failed { .. })
     }
 
     fn fail(&mut self, number: usize, fault: InstanceFault) {

@@ -2,8 +2,10 @@
 
 use crate::host::Message;
 use abi_stable::prefix_type::PrefixTypeTrait;
-use abi_stable::std_types::RStr;
-use orchestrator_plugin_api::abi::{HostHandle, HostServices, HostServicesRef, LogLevelId, NO_DEADLINE};
+use abi_stable::std_types::{ROption, RStr};
+use orchestrator_plugin_api::abi::{
+    ByteSink, FactId, HostHandle, HostServices, HostServicesRef, LogLevelId, NO_DEADLINE, TextId,
+};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
@@ -18,6 +20,7 @@ const IDLE: u64 = 0;
 /// What the services know about an instance. Leaked, since a thread of the plugin's may outlive everything else.
 pub(crate) struct Context {
     slot: usize,
+    generation: u32,
     deadline: Duration,
     origin: Instant,
     /// When the call under way began, in nanoseconds after `origin` plus one; [`IDLE`] between calls.
@@ -28,9 +31,21 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn leak(slot: usize, deadline: Duration, messages: Sender<Message>) -> &'static Self {
+    pub(crate) fn leak(
+        (slot, generation): (usize, u32),
+        deadline: Duration,
+        messages: Sender<Message>,
+    ) -> &'static Self {
         let (call, records) = (AtomicU64::new(IDLE), AtomicU32::new(0));
-        Box::leak(Box::new(Self { slot, deadline, origin: Instant::now(), call, records, messages }))
+        Box::leak(Box::new(Self {
+            slot,
+            generation,
+            deadline,
+            origin: Instant::now(),
+            call,
+            records,
+            messages,
+        }))
     }
 
     pub(crate) fn handle(&'static self) -> HostHandle {
@@ -63,7 +78,12 @@ impl Context {
         if before.is_ok_and(|written| written < RECORDS_PER_ROUND) {
             let level = if (1..=5).contains(&level.0) { level.0 as u8 } else { 3 };
             let message = format!("{target}: {}", shortened(message));
-            let _ = self.messages.send(Message::Log { slot: self.slot, level, message });
+            let _ = self.messages.send(Message::Log {
+                slot: self.slot,
+                generation: self.generation,
+                level,
+                message,
+            });
         }
     }
 }
@@ -87,7 +107,24 @@ fn shortened(message: &str) -> &str {
 
 fn services() -> HostServicesRef {
     static SERVICES: OnceLock<HostServicesRef> = OnceLock::new();
-    *SERVICES.get_or_init(|| HostServices { log, remaining_ns }.leak_into_prefix())
+    *SERVICES.get_or_init(|| {
+        HostServices { log, remaining_ns, process_number, process_text, process_environment }
+            .leak_into_prefix()
+    })
+}
+
+// Nothing is brokered yet: every fact is unknown, as on a host of contract 1.0.
+
+extern "C" fn process_number(_: *mut (), _: u32, _: FactId) -> ROption<f64> {
+    ROption::RNone
+}
+
+extern "C" fn process_text(_: *mut (), _: u32, _: TextId, _: ByteSink) -> bool {
+    false
+}
+
+extern "C" fn process_environment(_: *mut (), _: u32, _: RStr<'_>, _: ByteSink) -> bool {
+    false
 }
 
 extern "C" fn log(context: *mut (), level: LogLevelId, target: RStr<'_>, message: RStr<'_>) {
@@ -113,7 +150,7 @@ mod tests {
 
     #[test]
     fn time_remains_only_within_a_call() {
-        let context = Context::leak(0, Duration::from_secs(60), channel().0);
+        let context = Context::leak((0, 0), Duration::from_secs(60), channel().0);
         let pointer = context.handle().context;
         assert_eq!(remaining_ns(pointer), NO_DEADLINE);
         let call = context.begin_call();
@@ -126,7 +163,7 @@ mod tests {
     #[test]
     fn a_talkative_plugin_is_cut_short() {
         let (sender, messages) = channel();
-        let context = Context::leak(7, Duration::from_secs(1), sender);
+        let context = Context::leak((7, 2), Duration::from_secs(1), sender);
         let long = "ü".repeat(MESSAGE_BYTES);
         for _ in 0..RECORDS_PER_ROUND + 50 {
             log(context.handle().context, LogLevelId(99), "t".into(), long.as_str().into());
@@ -135,7 +172,7 @@ mod tests {
         assert_eq!(received.len(), RECORDS_PER_ROUND as usize);
         assert!(received.iter().all(|message| matches!(
             message,
-            Message::Log { slot: 7, level: 3, message } if message.len() <= MESSAGE_BYTES + 3
+            Message::Log { slot: 7, generation: 2, level: 3, message } if message.len() <= MESSAGE_BYTES + 3
         )));
         assert_eq!(context.renew_allowance(), 50);
     }

@@ -48,6 +48,12 @@ pub enum InstanceFault {
         /// The plugin's words.
         message: String,
     },
+    /// It does not take the state of its predecessor.
+    #[error("could not go on from its earlier state: {message}; start it anew, or tell its author")]
+    Restore {
+        /// The plugin's words.
+        message: String,
+    },
     /// It panicked.
     #[error("panicked: {message}; tell its author, or take it out with `enabled: false`")]
     Panicked {

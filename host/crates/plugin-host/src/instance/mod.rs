@@ -2,6 +2,7 @@
 
 pub(crate) mod collect;
 pub(crate) mod context;
+pub(crate) mod engine;
 mod failure;
 mod spec;
 mod stats;

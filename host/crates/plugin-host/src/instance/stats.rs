@@ -44,6 +44,17 @@ impl InstanceStats {
             last_error: None,
         }
     }
+
+    /// Books one call: time that passed, CPU time, and the words of its error.
+    pub(crate) fn book(&mut self, wall: Duration, cpu: Duration, error: Option<&str>) {
+        self.calls += 1;
+        self.wall += wall;
+        self.cpu += cpu;
+        if let Some(error) = error {
+            self.errors += 1;
+            self.last_error = Some(error.to_owned());
+        }
+    }
 }
 
 /// Measures one call on the thread that makes it.

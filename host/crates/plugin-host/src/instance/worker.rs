@@ -1,17 +1,16 @@
-//! The thread of an instance: it loads the library, constructs the object and makes every call into it.
+//! The thread of an instance: every call into the plugin is made on it.
 
-use super::collect::{Collector, Declared, Dropped};
+use super::collect::Dropped;
 use super::context::Context;
+use super::engine::{Birth, Call, Engine, StillBirth, is_final};
 use super::failure::InstanceFault;
 use super::spec::InstanceSpec;
-use super::stats::{InstanceStats, Meter};
+use super::stats::InstanceStats;
 use crate::host::Message;
 use crate::library::{FileFault, FileProblem, Library, PluginFile, Probe};
-use crate::translate;
 use orchestrator_core::AttemptId;
 use orchestrator_core::metrics::Metrics;
-use orchestrator_plugin_api::PluginKind;
-use orchestrator_plugin_api::abi::{CapacityBox, Fault, FaultCode, MetricsBox, Request};
+use orchestrator_plugin_api::abi::{Fault, FaultCode};
 use orchestrator_ports::PluginRound;
 use std::io;
 use std::sync::mpsc::{Receiver, Sender};
@@ -24,6 +23,8 @@ pub(crate) enum Job {
     Collect { round: Arc<PluginRound>, first: usize },
     /// Answer how many processes may run.
     Calculate { round: Arc<PluginRound>, current: Arc<Metrics> },
+    /// Hand out its state.
+    Snapshot,
 }
 
 /// What came of a job.
@@ -31,6 +32,8 @@ pub(crate) enum Job {
 pub(crate) enum Outcome {
     Collected(Box<Collected>),
     Calculated(Result<(u32, String), Fault>),
+    /// Its state for a later object of the same class; `None` = it has none.
+    Snapshot(Result<Option<Vec<u8>>, Fault>),
 }
 
 /// What a metrics instance measured in a round.
@@ -51,18 +54,16 @@ pub(crate) struct Collected {
 /// Everything that the thread takes along.
 pub(crate) struct Worker {
     pub(crate) slot: usize,
+    /// Which worker of its slot it is; every message bears it, so that a late voice is known as one.
+    pub(crate) generation: u32,
     pub(crate) spec: InstanceSpec,
     pub(crate) file: PluginFile,
     pub(crate) probe: Option<Probe>,
+    /// State of an earlier object, handed to the new one after construction.
+    pub(crate) restore: Option<Vec<u8>>,
     pub(crate) context: &'static Context,
     pub(crate) stats: Arc<Mutex<InstanceStats>>,
     pub(crate) messages: Sender<Message>,
-}
-
-/// The constructed object.
-enum Object {
-    Metrics(MetricsBox, Declared),
-    Capacity(CapacityBox),
 }
 
 impl Worker {
@@ -74,134 +75,77 @@ impl Worker {
         std::thread::Builder::new().name(name).spawn(move || self.run(&jobs)).map(|_| ())
     }
 
-    fn run(self, jobs: &Receiver<Job>) {
-        let _ending = EndNote { slot: self.slot, messages: self.messages.clone() };
-        let mut object = match self.construct() {
-            Ok(object) => object,
-            Err(fault) => return self.tell(Message::Started { slot: self.slot, result: Err(fault) }),
+    fn run(mut self, jobs: &Receiver<Job>) {
+        let (slot, generation) = (self.slot, self.generation);
+        let _ending = EndNote { slot, generation, messages: self.messages.clone() };
+        let mut engine = match self.construct() {
+            Ok(engine) => engine,
+            Err(fault) => return self.tell(Message::Started { slot, generation, result: Err(fault) }),
         };
-        self.tell(Message::Started { slot: self.slot, result: Ok(()) });
+        self.tell(Message::Started { slot, generation, result: Ok(()) });
         for job in jobs {
-            let outcome = match (&mut object, job) {
-                (Object::Metrics(object, declared), Job::Collect { round, first }) => {
-                    Outcome::Collected(Box::new(self.collect(object, declared, &round, first)))
+            let outcome = match job {
+                Job::Collect { round, first } => {
+                    Outcome::Collected(Box::new(self.collect(&mut engine, &round, first)))
                 }
-                (Object::Capacity(object), Job::Calculate { round, current }) => {
-                    Outcome::Calculated(self.calculate(object, &round, &current))
+                Job::Calculate { round, current } => {
+                    Outcome::Calculated(self.booked(engine.calculate(&round.calibration, &current)))
                 }
-                // The host sends metrics jobs to metrics instances only, and likewise for capacity.
-                (Object::Metrics(..), Job::Calculate { .. }) | (Object::Capacity(_), Job::Collect { .. }) => {
-                    return;
-                }
+                Job::Snapshot => Outcome::Snapshot(self.booked(engine.snapshot())),
             };
-            self.tell(Message::Answered { slot: self.slot, outcome });
+            self.tell(Message::Answered { slot, generation, outcome });
         }
     }
 
-    fn construct(&self) -> Result<Object, InstanceFault> {
+    fn construct(&mut self) -> Result<Engine, InstanceFault> {
         let library = Library::load(&self.file.path, self.probe.as_ref()).map_err(InstanceFault::Library)?;
+        let restore = self.restore.take();
         let config = serde_json::Value::Object(self.spec.config.clone()).to_string();
-        let request = Request {
-            class: self.spec.class.as_str().into(),
-            config: config.as_str().into(),
-            host: self.context.handle(),
+        let birth = Birth {
+            kind: self.spec.kind,
+            class: &self.spec.class,
+            config: &config,
+            described: self.file.class(self.spec.kind, &self.spec.class),
+            restore: restore.as_deref(),
         };
-        let module = library.module();
-        match self.spec.kind {
-            PluginKind::Metrics => {
-                let new = module.new_metrics().ok_or_else(|| self.missing_constructor())?;
-                let object = self.booked(|| new(request).into_result()).map_err(start_fault)?;
-                let declared = self.file.class(self.spec.kind, &self.spec.class).map(Declared::new);
-                Ok(Object::Metrics(object, declared.unwrap_or_default()))
-            }
-            PluginKind::Capacity => {
-                let new = module.new_capacity().ok_or_else(|| self.missing_constructor())?;
-                self.booked(|| new(request).into_result()).map(Object::Capacity).map_err(start_fault)
-            }
-            PluginKind::Unknown => Err(self.missing_constructor()),
-        }
-    }
-
-    /// The descriptor promises a class of a kind that the library has no constructor for.
-    fn missing_constructor(&self) -> InstanceFault {
-        let reason = format!("it has no constructor of the kind {}", self.spec.kind);
-        InstanceFault::Library(FileProblem::new(&self.file.path, FileFault::Header { reason }))
+        Engine::construct(library, &birth, self.context, &mut |call| self.book(&call))
+            .map_err(|why| start_fault(why, &self.spec, &self.file))
     }
 
     /// One call per process, beginning with number `first` so that a slow plugin reaches all of them in turn, then one
     /// for the machine. When the time of one deadline is used up, the rest waits for the next round.
-    fn collect(
-        &self,
-        object: &mut MetricsBox,
-        declared: &Declared,
-        round: &PluginRound,
-        first: usize,
-    ) -> Collected {
+    fn collect(&self, engine: &mut Engine, round: &PluginRound, first: usize) -> Collected {
         let mut collected = Collected::default();
+        let mut dropped = Dropped::default();
         let end = Instant::now() + self.spec.deadline;
         let count = round.processes.len();
         let order = (0..count).map(|index| &round.processes[(first + index) % count.max(1)]);
-        for (done, facts) in order.enumerate() {
-            if Instant::now() >= end {
-                collected.left_out = count - done;
-                break;
-            }
-            collected.asked = done + 1;
-            let view = translate::ProcessFactsView::new(facts);
-            let texts = view.texts();
-            let collector = Collector::new(declared, &round.current, &mut collected.dropped);
-            let result = self.measured(|| {
-                collector.fill(|sink| object.collect_process(&view.view(&texts), sink).into_result())
-            });
-            match result {
-                Ok(metrics) if metrics.is_empty() => {}
-                Ok(metrics) => collected.processes.push((facts.attempt, metrics)),
-                Err(fault) if is_final(&fault) => return collected.failing(fault),
-                Err(fault) => collected = collected.failing(fault),
+        let mut dead = false;
+        collected.asked = engine.processes(order, (&round.current, &mut dropped), end, |facts, call| {
+            dead = collected.take(facts.attempt, self.booked(call));
+            !dead
+        });
+        if !dead {
+            collected.left_out = count - collected.asked;
+            match self.booked(engine.system(&round.current, &mut dropped)) {
+                Ok(metrics) => collected.system = metrics,
+                Err(fault) => collected.fail(fault),
             }
         }
-        let collector = Collector::new(declared, &round.current, &mut collected.dropped);
-        match self.measured(|| collector.fill(|sink| object.collect_system(sink).into_result())) {
-            Ok(metrics) => collected.system = metrics,
-            Err(fault) => collected = collected.failing(fault),
-        }
+        collected.dropped = dropped;
         collected
     }
 
-    fn calculate(
-        &self,
-        object: &mut CapacityBox,
-        round: &PluginRound,
-        current: &Metrics,
-    ) -> Result<(u32, String), Fault> {
-        let calibration = translate::samples(&round.calibration);
-        let current = translate::samples(current);
-        let answer = self.measured(|| {
-            object.calculate(calibration.as_slice().into(), current.as_slice().into()).into_result()
-        })?;
-        Ok((answer.processes, answer.reason.into_string()))
+    /// Books a call's cost and hands out its answer.
+    fn booked<T>(&self, call: Call<T>) -> Result<T, Fault> {
+        self.book(&call);
+        call.result
     }
 
-    /// Makes a call under the deadline's eye and books its cost.
-    fn measured<T>(&self, call: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
-        let _mark = self.context.begin_call();
-        self.booked(call)
-    }
-
-    /// Makes a call and books its cost.
-    fn booked<T>(&self, call: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
-        let meter = Meter::start();
-        let result = call();
-        let (wall, cpu) = meter.stop();
+    fn book<T>(&self, call: &Call<T>) {
+        let error = call.result.as_ref().err().map(|fault| fault.message.as_str());
         let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
-        stats.calls += 1;
-        stats.wall += wall;
-        stats.cpu += cpu;
-        if let Err(fault) = &result {
-            stats.errors += 1;
-            stats.last_error = Some(fault.message.as_str().to_owned());
-        }
-        result
+        stats.book(call.wall, call.cpu, error);
     }
 
     fn tell(&self, message: Message) {
@@ -211,20 +155,39 @@ impl Worker {
 }
 
 impl Collected {
-    fn failing(mut self, fault: Fault) -> Self {
+    /// Takes one process's answer; `true` where the instance can answer no more.
+    fn take(&mut self, attempt: AttemptId, answer: Result<Metrics, Fault>) -> bool {
+        match answer {
+            Ok(metrics) if metrics.is_empty() => false,
+            Ok(metrics) => {
+                self.processes.push((attempt, metrics));
+                false
+            }
+            Err(fault) => {
+                let last = is_final(&fault);
+                self.fail(fault);
+                last
+            }
+        }
+    }
+
+    fn fail(&mut self, fault: Fault) {
         self.failed += 1;
         self.fault = Some(fault);
-        self
     }
 }
 
-/// Whether no later call can succeed.
-pub(crate) fn is_final(fault: &Fault) -> bool {
-    let last = [FaultCode::PANICKED, FaultCode::POISONED, FaultCode::CONFIG, FaultCode::UNSUPPORTED];
-    last.contains(&fault.code)
-}
-
-fn start_fault(fault: Fault) -> InstanceFault {
+fn start_fault(why: StillBirth, spec: &InstanceSpec, file: &PluginFile) -> InstanceFault {
+    let fault = match why {
+        StillBirth::NoConstructor => {
+            let reason = format!("it has no constructor of the kind {}", spec.kind);
+            return InstanceFault::Library(FileProblem::new(&file.path, FileFault::Header { reason }));
+        }
+        StillBirth::NotRestored(fault) => {
+            return InstanceFault::Restore { message: fault.message.into_string() };
+        }
+        StillBirth::Refused(fault) => fault,
+    };
     let message = fault.message.into_string();
     match fault.code {
         FaultCode::CONFIG => InstanceFault::Configuration { message },
@@ -236,11 +199,13 @@ fn start_fault(fault: Fault) -> InstanceFault {
 /// Tells that the thread ended, however it ended.
 struct EndNote {
     slot: usize,
+    generation: u32,
     messages: Sender<Message>,
 }
 
 impl Drop for EndNote {
     fn drop(&mut self) {
-        let _ = self.messages.send(Message::Ended { slot: self.slot });
+        let ended = Message::Ended { slot: self.slot, generation: self.generation, fault: None };
+        let _ = self.messages.send(ended);
     }
 }
