@@ -37,7 +37,7 @@
 //!
 //! # Layers
 //! - The author's view: [`MetricsPlugin`], [`CapacityPlugin`], [`Metrics`], [`Readings`], [`Process`],
-//!   [`Capacity`], [`Error`], [`log!`] and [`remaining_time`].
+//!   [`Facts`], [`Capacity`], [`Error`], [`log!`] and [`remaining_time`].
 //! - The binary view: [`abi`]. Only the host and [`export_plugin!`] touch it.
 //! - The descriptor: [`Descriptor`], readable from the file without loading it.
 #![expect(unsafe_code, reason = "this crate is the foreign-function boundary")]
@@ -51,6 +51,7 @@ mod macros;
 pub use author::NoConfig;
 pub use author::capacity::{Capacity, CapacityPlugin};
 pub use author::error::{Error, ErrorCode, Result};
+pub use author::facts::Facts;
 pub use author::host::{LogLevel, log, remaining_time};
 pub use author::metrics::{Metrics, MetricsPlugin, Readings};
 pub use author::process::Process;

@@ -3,7 +3,7 @@
 
 use super::values::{Answer, Fault, ProcessView, Sample, SampleSink};
 use abi_stable::sabi_trait;
-use abi_stable::std_types::{RBox, RResult, RSlice};
+use abi_stable::std_types::{RBox, ROption, RResult, RSlice, RVec};
 
 /// An instance of a metrics class.
 #[sabi_trait]
@@ -14,6 +14,19 @@ pub trait MetricsObject: Send {
     /// Pushes metrics of the whole machine.
     #[sabi(last_prefix_field)]
     fn collect_system(&mut self, sink: SampleSink) -> RResult<(), Fault>;
+
+    /// The instance's state as bytes of its own format, for a successor of it; none where it has no state worth
+    /// keeping. Since 1.1; an older library has none.
+    fn snapshot(&mut self) -> RResult<ROption<RVec<u8>>, Fault> {
+        RResult::ROk(ROption::RNone)
+    }
+
+    /// Takes over the state that a predecessor gave, before the first other call. An instance that cannot use it
+    /// answers with a fault and works on as initialised. Since 1.1; an older library starts anew.
+    fn restore(&mut self, state: RSlice<'_, u8>) -> RResult<(), Fault> {
+        let _ = state;
+        RResult::ROk(())
+    }
 }
 
 /// An instance of a capacity class.
@@ -26,6 +39,19 @@ pub trait CapacityObject: Send {
         calibration: RSlice<'_, Sample<'_>>,
         current: RSlice<'_, Sample<'_>>,
     ) -> RResult<Answer, Fault>;
+
+    /// The instance's state as bytes of its own format, for a successor of it; none where it has no state worth
+    /// keeping. Since 1.1; an older library has none.
+    fn snapshot(&mut self) -> RResult<ROption<RVec<u8>>, Fault> {
+        RResult::ROk(ROption::RNone)
+    }
+
+    /// Takes over the state that a predecessor gave, before the first other call. An instance that cannot use it
+    /// answers with a fault and works on as initialised. Since 1.1; an older library starts anew.
+    fn restore(&mut self, state: RSlice<'_, u8>) -> RResult<(), Fault> {
+        let _ = state;
+        RResult::ROk(())
+    }
 }
 
 /// An owned metrics instance.

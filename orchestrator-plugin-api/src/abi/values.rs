@@ -25,6 +25,10 @@ pub struct SampleSink {
 }
 
 /// Names a numeric fact about a process. Unknown numbers are skipped by the reader.
+///
+/// Facts below 100 come with the [`ProcessView`] and are sums over the process and its descendants. Facts from 100 on
+/// are of one process, descendants left out, and are read when a plugin asks
+/// ([`HostServices`](super::HostServices)`::process_number`). No number is ever given a second meaning.
 #[repr(transparent)]
 #[derive(StableAbi, Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FactId(pub u32);
@@ -44,6 +48,37 @@ impl FactId {
     pub const THREADS: Self = Self(6);
     /// Seconds since the process was started.
     pub const AGE_SECONDS: Self = Self(7);
+
+    /// Bytes that read calls returned so far, whatever their source (`rchar` of `/proc/PID/io`). Since 1.1.
+    pub const IO_READ_CHARS: Self = Self(100);
+    /// Bytes that were handed to write calls so far (`wchar` of `/proc/PID/io`). Since 1.1.
+    pub const IO_WRITE_CHARS: Self = Self(101);
+    /// Read calls so far (`syscr` of `/proc/PID/io`). Since 1.1.
+    pub const IO_READ_CALLS: Self = Self(102);
+    /// Write calls so far (`syscw` of `/proc/PID/io`). Since 1.1.
+    pub const IO_WRITE_CALLS: Self = Self(103);
+    /// Bytes fetched from storage so far (`read_bytes` of `/proc/PID/io`). Since 1.1.
+    pub const IO_READ_BYTES: Self = Self(104);
+    /// Bytes sent to storage so far (`write_bytes` of `/proc/PID/io`). Since 1.1.
+    pub const IO_WRITE_BYTES: Self = Self(105);
+
+    /// Memory in bytes, shared pages divided by the number of their users (`Pss` of `/proc/PID/smaps_rollup`).
+    /// Since 1.1.
+    pub const PSS_BYTES: Self = Self(110);
+    /// Memory in bytes that nobody else uses (`Private_Clean` + `Private_Dirty` + `Private_Hugetlb` of
+    /// `/proc/PID/smaps_rollup`). Since 1.1.
+    pub const USS_BYTES: Self = Self(111);
+    /// Swapped-out memory in bytes (`Swap` of `/proc/PID/smaps_rollup`). Since 1.1.
+    pub const SWAP_BYTES: Self = Self(112);
+
+    /// Open file descriptors (entries of `/proc/PID/fd`). Since 1.1.
+    pub const OPEN_FILES: Self = Self(120);
+    /// How likely the kernel ends the process when memory runs out, 0 to 2000 (`/proc/PID/oom_score`). Since 1.1.
+    pub const OOM_SCORE: Self = Self(121);
+    /// Adjustment of that score, -1000 to 1000 (`/proc/PID/oom_score_adj`). Since 1.1.
+    pub const OOM_SCORE_ADJ: Self = Self(122);
+    /// Nice value, -20 to 19 (field 19 of `/proc/PID/stat`). Since 1.1.
+    pub const NICE: Self = Self(123);
 }
 
 /// A numeric fact about a process that the host has read already.
@@ -57,6 +92,9 @@ pub struct Number {
 }
 
 /// Names a textual fact about a process. Unknown numbers are skipped by the reader.
+///
+/// Texts below 100 come with the [`ProcessView`]; those from 100 on are read when a plugin asks
+/// ([`HostServices`](super::HostServices)`::process_text`).
 #[repr(transparent)]
 #[derive(StableAbi, Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TextId(pub u32);
@@ -70,6 +108,16 @@ impl TextId {
     pub const OUTPUT_FILE: Self = Self(3);
     /// The attempt's private working place.
     pub const TEMP_DIR: Self = Self(4);
+
+    /// Path of the running program (the link `/proc/PID/exe`; ` (deleted)` at its end if the file is gone). Since 1.1.
+    pub const EXE: Self = Self(100);
+    /// Working directory (the link `/proc/PID/cwd`). Since 1.1.
+    pub const WORKING_DIRECTORY: Self = Self(101);
+    /// The arguments, each ended by a NUL byte (`/proc/PID/cmdline`); empty for a zombie. Since 1.1.
+    pub const COMMAND_LINE: Self = Self(102);
+    /// Path within the cgroup v2 hierarchy (what follows `0::` in `/proc/PID/cgroup`, without the line's end).
+    /// Since 1.1.
+    pub const CGROUP: Self = Self(103);
 }
 
 /// A textual fact about a process: bytes, since paths need not be UTF-8.

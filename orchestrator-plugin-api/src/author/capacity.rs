@@ -27,6 +27,25 @@ pub trait CapacityPlugin: Sized + Send + 'static {
     /// # Errors
     /// No answer is possible; the host keeps the last good answer as an upper bound.
     fn calculate_capacity(&mut self, calibration: &Readings<'_>, current: &Readings<'_>) -> Result<Capacity>;
+
+    /// The instance's state, in a format of its own, for a successor of it: a restarted one, or one of a later build
+    /// of the library. `None`: there is none worth keeping.
+    ///
+    /// # Errors
+    /// The state cannot be written down; the successor starts anew.
+    fn snapshot(&self) -> Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+
+    /// Takes over the state of a predecessor, right after [`initialize`](Self::initialize). The bytes may come from
+    /// an earlier or later build of the plugin: write a version into them.
+    ///
+    /// # Errors
+    /// The state is of no use; the instance goes on as initialised, so change nothing before all of it was read.
+    fn restore(&mut self, state: &[u8]) -> Result<()> {
+        let _ = state;
+        Ok(())
+    }
 }
 
 /// A capacity plugin's answer: a number of processes and, optionally, what limits it.

@@ -35,6 +35,25 @@ pub trait MetricsPlugin: Sized + Send + 'static {
     fn collect_system_metrics(&mut self) -> Result<Metrics> {
         Ok(Metrics::new())
     }
+
+    /// The instance's state, in a format of its own, for a successor of it: a restarted one, or one of a later build
+    /// of the library. `None`: there is none worth keeping.
+    ///
+    /// # Errors
+    /// The state cannot be written down; the successor starts anew.
+    fn snapshot(&self) -> Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+
+    /// Takes over the state of a predecessor, right after [`initialize`](Self::initialize). The bytes may come from
+    /// an earlier or later build of the plugin: write a version into them.
+    ///
+    /// # Errors
+    /// The state is of no use; the instance goes on as initialised, so change nothing before all of it was read.
+    fn restore(&mut self, state: &[u8]) -> Result<()> {
+        let _ = state;
+        Ok(())
+    }
 }
 
 /// Names and values that a metrics plugin returns.

@@ -3,6 +3,7 @@
 pub(crate) mod capacity;
 pub(crate) mod config;
 pub(crate) mod error;
+pub(crate) mod facts;
 pub(crate) mod host;
 pub(crate) mod metrics;
 pub(crate) mod process;

@@ -1,39 +1,59 @@
 //! The process that a metrics plugin is asked about.
 
+use super::facts::Facts;
 use crate::abi::{FactId, ProcessView, TextId};
 use std::ffi::OsStr;
+use std::ops::Deref;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// One of the host's processes, with the facts that the host has read for this interval.
 ///
-/// A fact that this host does not offer, or could not read, is `None`.
-pub struct Process<'a>(&'a ProcessView<'a>);
+/// What is asked of it directly (`cpu_seconds()`, `rss_bytes()`, …) is at hand and includes its descendants. What comes
+/// from [`Facts`] (`open_files()`, `pss_bytes()`, `exe()`, …) is read when asked for and is of the process alone;
+/// [`of`](Self::of) asks about a descendant. A fact that this host does not offer, or could not read, is `None`.
+pub struct Process<'a> {
+    view: &'a ProcessView<'a>,
+    own: Facts,
+}
+
+impl Deref for Process<'_> {
+    type Target = Facts;
+
+    fn deref(&self) -> &Facts {
+        &self.own
+    }
+}
 
 impl<'a> Process<'a> {
     /// Wraps the binary view; for hosts and for tests of plugins.
     pub fn new(view: &'a ProcessView<'a>) -> Self {
-        Self(view)
+        Self { view, own: Facts::of(view.pid) }
+    }
+
+    /// What can be asked about one process of the tree: `process.of(pid).open_files()`.
+    pub fn of(&self, pid: u32) -> Facts {
+        Facts::of(pid)
     }
 
     /// Process identifier of the process that the host started.
     pub fn pid(&self) -> u32 {
-        self.0.pid
+        self.view.pid
     }
 
     /// Start time in clock ticks after boot (field 22 of `/proc/PID/stat`).
     pub fn start_ticks(&self) -> Option<u64> {
-        (self.0.start_ticks != 0).then_some(self.0.start_ticks)
+        (self.view.start_ticks != 0).then_some(self.view.start_ticks)
     }
 
     /// All living descendants, the process itself left out.
     pub fn descendants(&self) -> &'a [u32] {
-        self.0.descendants.as_slice()
+        self.view.descendants.as_slice()
     }
 
     /// The process and all its living descendants.
     pub fn tree(&self) -> impl Iterator<Item = u32> + use<'a> {
-        std::iter::once(self.0.pid).chain(self.descendants().iter().copied())
+        std::iter::once(self.view.pid).chain(self.descendants().iter().copied())
     }
 
     /// CPU time used so far, in seconds, descendants included.
@@ -92,11 +112,11 @@ impl<'a> Process<'a> {
     }
 
     fn number(&self, id: FactId) -> Option<f64> {
-        self.0.numbers.iter().find(|number| number.id == id).map(|number| number.value)
+        self.view.numbers.iter().find(|number| number.id == id).map(|number| number.value)
     }
 
     fn text(&self, id: TextId) -> Option<&'a [u8]> {
-        self.0.texts.as_slice().iter().find(|text| text.id == id).map(|text| text.bytes.as_slice())
+        self.view.texts.as_slice().iter().find(|text| text.id == id).map(|text| text.bytes.as_slice())
     }
 
     fn path(&self, id: TextId) -> Option<&'a Path> {

@@ -77,10 +77,10 @@ pub(crate) fn fault(code: FaultCode, message: String) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::Guard;
-    use crate::abi::{FaultCode, HostHandle, HostServices, LogLevelId};
-    use crate::{Error, ErrorCode};
+    use crate::abi::{ByteSink, FactId, FaultCode, HostHandle, HostServices, LogLevelId, TextId};
+    use crate::{Error, ErrorCode, Facts};
     use abi_stable::prefix_type::PrefixTypeTrait;
-    use abi_stable::std_types::RStr;
+    use abi_stable::std_types::{RNone, ROption, RSome, RStr};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::time::Duration;
@@ -91,8 +91,33 @@ mod tests {
         7
     }
 
+    extern "C" fn number(_: *mut (), pid: u32, id: FactId) -> ROption<f64> {
+        if pid == 5 { RSome(f64::from(id.0)) } else { RNone }
+    }
+
+    extern "C" fn text(_: *mut (), _: u32, id: TextId, sink: ByteSink) -> bool {
+        let known = id == TextId::COMMAND_LINE;
+        if known {
+            for part in ["cp\0-", "r\0"] {
+                (sink.push)(sink.context, part.as_bytes().into());
+            }
+        }
+        known
+    }
+
+    extern "C" fn environment(_: *mut (), _: u32, name: RStr<'_>, _: ByteSink) -> bool {
+        name == "EMPTY"
+    }
+
     fn host() -> HostHandle {
-        let services = HostServices { log, remaining_ns }.leak_into_prefix();
+        let services = HostServices {
+            log,
+            remaining_ns,
+            process_number: number,
+            process_text: text,
+            process_environment: environment,
+        }
+        .leak_into_prefix();
         HostHandle { services, context: std::ptr::null_mut() }
     }
 
@@ -115,6 +140,21 @@ mod tests {
         let fault = guard.enter(|()| -> crate::Result<()> { Err(error) }).unwrap_err();
         assert_eq!((fault.code, fault.retry_after_ms), (FaultCode::UNAVAILABLE, 1500));
         assert!(guard.enter(|()| Ok(())).is_ok());
+    }
+
+    #[test]
+    fn facts_are_asked_of_the_host_of_the_call() {
+        let mut guard = Guard::new((), host());
+        guard
+            .enter(|()| {
+                let (known, unknown) = (Facts::of(5), Facts::of(6));
+                assert_eq!((known.open_files(), unknown.open_files()), (Some(120.0), None));
+                assert_eq!(known.command_line(), Some(vec!["cp".into(), "-r".into()]));
+                assert_eq!(known.exe(), None);
+                assert_eq!((known.environment("EMPTY"), known.environment("X")), (Some("".into()), None));
+                Ok(())
+            })
+            .unwrap();
     }
 
     #[test]

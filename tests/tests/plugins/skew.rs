@@ -21,8 +21,8 @@ fn another_major_version_is_refused_by_name() {
 #[test]
 fn a_plugin_of_a_later_minor_version_works_and_finds_the_new_service_missing() {
     let api = changed_contract(
-        "api-1.1.0",
-        "1.1.0",
+        "api-1.2.0",
+        "1.2.0",
         &[
             (
                 "pub new_capacity: Option<extern \"C\" fn(Request<'_>) -> RResult<CapacityBox, Fault>>,",
@@ -31,12 +31,12 @@ fn a_plugin_of_a_later_minor_version_works_and_finds_the_new_service_missing() {
             ),
             ("if HAS_CAPACITY { Some(new_capacity) } else { None },", "None, new_later: None,"),
             (
-                "pub remaining_ns: extern \"C\" fn(*mut ()) -> u64,",
-                "pub remaining_ns: extern \"C\" fn(*mut ()) -> u64,\n/// Later.\npub later: extern \"C\" fn(*mut ()) -> u32,",
+                "fn(*mut (), u32, RStr<'_>, ByteSink) -> bool,",
+                "fn(*mut (), u32, RStr<'_>, ByteSink) -> bool,\n/// Later.\npub later: extern \"C\" fn(*mut ()) -> u32,",
             ),
             (
-                "fn collect_system(&mut self, sink: SampleSink) -> RResult<(), Fault>;",
-                "fn collect_system(&mut self, sink: SampleSink) -> RResult<(), Fault>;\n\
+                "let _ = state;\n        RResult::ROk(())\n    }",
+                "let _ = state;\n        RResult::ROk(())\n    }\n\
                  /// Later.\nfn later(&mut self) -> u32 { 0 }",
             ),
             (
