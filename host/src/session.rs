@@ -11,6 +11,7 @@ use crate::exit::Exit;
 use crate::report::Report;
 use crate::sources::SystemSources;
 use crate::style::{Style, width};
+use crate::views::words::plural;
 use orchestrator_core::config::{self, Loaded};
 
 /// One call of the program.
@@ -66,7 +67,7 @@ impl Session {
         reports.iter().for_each(|report| self.tell(report));
         if reports.len() > 1 && !self.json() {
             let errors = reports.iter().filter(|report| report.exit != Exit::Success).count();
-            self.console.line(&format!("{errors} problems"));
+            self.console.line(&plural(errors as u64, "problem"));
         }
         failure.exit()
     }

@@ -64,6 +64,24 @@ fn a_rejection_says_what_the_check_said() {
 }
 
 #[test]
+fn a_task_is_found_by_the_path_that_a_shell_completes() {
+    let scene = Scene::new();
+    scene.inputs(&["a.dat"]);
+    scene.fixture_config(&[], QUICK);
+    let _said = scene.run_config().expect_code(0);
+    let absolute = scene.join("in/a.dat");
+    for name in ["a.dat", "./a.dat", "in/a.dat", "./in/a.dat", &absolute.to_string_lossy()] {
+        let _said = scene.run(&["explain", name, "config.yaml"]).expect_code(0).expect_words(&["COMPLETED"]);
+    }
+    scene.inputs(&["b.dat"]);
+    let _said = scene
+        .run(&["explain", "in/b.dat", "config.yaml"])
+        .expect_code(0)
+        .expect_words(&["the next run launches it"]);
+    let _said = scene.run(&["explain", "in/c.dat", "config.yaml"]).expect_code(2);
+}
+
+#[test]
 fn runs_with_states_of_their_own_share_an_output_directory() {
     let scene = Scene::new();
     scene.inputs(&["a.dat"]);

@@ -1,7 +1,7 @@
 //! `explain`: every wait and every death of a task has a reason in plain words.
 
 use orchestrator_core::Timestamp;
-use orchestrator_core::scheduler::TaskState;
+use orchestrator_core::scheduler::{InputPath, TaskState};
 use orchestrator_store::{AttemptOutcome, AttemptView, TaskView};
 use serde_json::{Value, json};
 
@@ -19,9 +19,13 @@ pub(super) fn explain(args: &ExplainArgs, session: &Session) -> Result<Exit, Fai
     let is_live = state.reader.live().is_some();
     let live = if is_live { Live::read(&state.directory) } else { None };
     let task = match state.task(&args.task) {
-        Err(Failure::UnknownTask { name, like }) if is_live => {
-            return Err(Failure::NeverLaunched { name, like, waiting: waiting(live.as_ref()) });
-        }
+        Err(Failure::UnknownTask { name, like }) => match state.waiting(&args.task) {
+            Some(path) => return explain_waiting(&path, is_live, live.as_ref(), session),
+            None if is_live => {
+                return Err(Failure::NeverLaunched { name, like, waiting: waiting(live.as_ref()) });
+            }
+            None => return Err(Failure::UnknownTask { name, like }),
+        },
         other => other?,
     };
     let why = why(&task, live.as_ref(), is_live, now());
@@ -29,6 +33,30 @@ pub(super) fn explain(args: &ExplainArgs, session: &Session) -> Result<Exit, Fai
         session.print_json(&explain_json(&task, &why, &state))?;
     } else {
         session.print(&explain_text(&task, &why, &state))?;
+    }
+    Ok(Exit::Success)
+}
+
+/// A file of the input directory that no attempt was made at.
+fn explain_waiting(
+    path: &InputPath,
+    is_live: bool,
+    live: Option<&Live>,
+    session: &Session,
+) -> Result<Exit, Failure> {
+    let why = match is_live {
+        true => format!("it was not launched yet: {}", waiting(live)),
+        false => "no run is under way: the next run launches it, unless input.file_pattern or input.exclude \
+                  leaves it out"
+            .to_owned(),
+    };
+    if session.json() {
+        let state = TaskState::Pending;
+        session.print_json(&json!({
+            "event": "explanation", "path": path, "state": state, "why": why, "attempts": [],
+        }))?;
+    } else {
+        session.print(&format!("{path}: {}\n  why: {why}\n", TaskState::Pending.name()))?;
     }
     Ok(Exit::Success)
 }
@@ -183,7 +211,7 @@ fn outcome_json(outcome: &AttemptOutcome) -> Value {
 mod tests {
     use super::*;
     use crate::views::progress::tests::snapshot;
-    use orchestrator_core::scheduler::{FailureReason, InputPath, TerminationReason};
+    use orchestrator_core::scheduler::{FailureReason, TerminationReason};
     use orchestrator_core::{AttemptId, RunId, SlotId, TaskId};
 
     fn task(state: TaskState, outcome: AttemptOutcome) -> TaskView {

@@ -1,6 +1,8 @@
 //! What `status`, `logs` and `explain` share: whose state is meant, which task, and where its output is.
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use orchestrator_core::config::nearest::nearest;
@@ -25,6 +27,8 @@ pub(super) struct State {
     pub(super) directory: PathBuf,
     /// Its records.
     pub(super) reader: StateReader,
+    /// Where its inputs lie; unknown where the state was named by its directory alone.
+    inputs: Option<PathBuf>,
     /// How the same run is meant on another command line.
     pub(super) way: Way,
 }
@@ -71,15 +75,16 @@ impl State {
     /// # Errors
     /// The configuration cannot be used, or there is no state.
     pub(super) fn open(selection: &StateSelection, session: &Session) -> Result<Self, Failure> {
-        let directory = directory(selection, session)?;
+        let (directory, inputs) = places(selection, session)?;
         let reader = StateReader::open(&directory).map_err(|error| match error {
             StoreError::Missing { .. } => Failure::NoState { directory: directory.clone() },
             other => Failure::State(other),
         })?;
-        Ok(Self { directory, reader, way: Way::new(selection) })
+        Ok(Self { directory, reader, inputs, way: Way::new(selection) })
     }
 
-    /// The task that was typed: a path below the input directory, a number, or a name that only one file has.
+    /// The task that was typed: a path below the input directory or to a file in it, a number, or a name that only one
+    /// file has.
     ///
     /// # Errors
     /// None, or several.
@@ -88,12 +93,32 @@ impl State {
         let raw = InputPath::new(name.as_bytes());
         let path = InputPath::from_escaped(name).unwrap_or_else(|| raw.clone());
         let number = name.parse().ok().map(|number| TaskRef::Id(TaskId(number)));
-        for wanted in [TaskRef::Path(path), TaskRef::Path(raw)].into_iter().chain(number) {
+        let inside = self.inside(Path::new(name)).map(TaskRef::Path);
+        for wanted in [TaskRef::Path(path), TaskRef::Path(raw)].into_iter().chain(number).chain(inside) {
             if let Some(task) = self.reader.task(&wanted)? {
                 return Ok(task);
             }
         }
         self.by_name(name)
+    }
+
+    /// The path below the input directory of a file that was named from the working directory or from the root.
+    fn inside(&self, name: &Path) -> Option<InputPath> {
+        let inputs = std::path::absolute(self.inputs.as_ref()?).ok()?;
+        let name = std::path::absolute(name).ok()?;
+        let below = name.strip_prefix(&inputs).ok()?;
+        Some(InputPath::new(below.as_os_str().as_bytes()))
+    }
+
+    /// The path below the input directory of a file that is there, whatever the records know of it.
+    pub(super) fn waiting(&self, name: &str) -> Option<InputPath> {
+        let inputs = self.inputs.as_ref()?;
+        let below = InputPath::from_escaped(name).unwrap_or_else(|| InputPath::new(name.as_bytes()));
+        let candidates = [Some(below), self.inside(Path::new(name))];
+        candidates
+            .into_iter()
+            .flatten()
+            .find(|path| inputs.join(OsStr::from_bytes(path.as_bytes())).is_file())
     }
 
     fn by_name(&self, name: &str) -> Result<TaskView, Failure> {
@@ -149,12 +174,13 @@ fn likest(name: &str, mut names: Vec<String>) -> Vec<String> {
     best
 }
 
-fn directory(selection: &StateSelection, session: &Session) -> Result<PathBuf, Failure> {
+/// The state directory, and the input directory where a configuration names it.
+fn places(selection: &StateSelection, session: &Session) -> Result<(PathBuf, Option<PathBuf>), Failure> {
     if let Some(directory) = &selection.state_dir {
-        return Ok(directory.clone());
+        return Ok((directory.clone(), None));
     }
     match (&selection.output, &selection.config) {
-        (Some(output), None) => Ok(output.join(".orchestrator")),
+        (Some(output), None) => Ok((output.join(".orchestrator"), None)),
         _ => {
             let all = Selection {
                 config: selection.config.clone(),
@@ -163,7 +189,8 @@ fn directory(selection: &StateSelection, session: &Session) -> Result<PathBuf, F
                 output: selection.output.as_ref().map(|path| path.to_string_lossy().into_owned()),
                 ..Selection::default()
             };
-            Ok(session.load(&all)?.config.state_directory())
+            let config = session.load(&all)?.config;
+            Ok((config.state_directory(), Some(config.input.files_directory)))
         }
     }
 }
