@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::diagnostic::{Code, Diagnostic};
+use super::model::Sha256;
 use super::nearest::nearest;
 use super::paths::Directories;
 use super::scalar::{Scalar, ValueError};
@@ -290,6 +291,7 @@ fn parse_format(format: Option<&str>, value: &Value) -> Result<(), ValueError> {
         RetryCause::FORMAT => parsed::<RetryCause>(value),
         GlobPattern::FORMAT => parsed::<GlobPattern>(value),
         Limit::FORMAT => parsed::<Limit>(value),
+        Sha256::FORMAT => parsed::<Sha256>(value),
         Template::FORMAT | "path-template" => parsed::<Template>(value),
         _ => Ok(()),
     }

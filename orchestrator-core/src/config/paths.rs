@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::model::is_public_key;
 use super::tree::{Node, SourceKind};
 
 /// The directories that paths can start at.
@@ -41,6 +42,7 @@ impl Directories<'_> {
         let (Some(format), Some(text)) = (format, value.as_str()) else { return Ok(value) };
         let resolved = match format {
             "path" => self.absolute(node, text, |base| base)?,
+            "key-or-path" if !is_public_key(text) => self.absolute(node, text, |base| base)?,
             "program" if text.contains('/') => self.absolute(node, text, |base| base)?,
             "program" if text.is_empty() => return Err(PathError::Empty),
             "path-template" if !text.starts_with('{') || text.starts_with("{{") => {

@@ -31,6 +31,7 @@ impl Rules<'_> {
         self.output(config);
         self.validation_command(config);
         self.environment(config);
+        self.trust(config);
         self.plugin_names("plugins.metrics", &config.plugins.metrics);
         self.plugin_names("plugins.capacity", &config.plugins.capacity);
     }
@@ -178,6 +179,26 @@ impl Rules<'_> {
             let path = join("binary.env", name);
             let message = format!("binary.env: `{name}` cannot be the name of a variable");
             self.report(Code::InvalidValue, &[&path], message, "names are not empty and have no `=`");
+        }
+    }
+
+    fn trust(&mut self, config: &Config) {
+        let trust = &config.plugins.trust;
+        let (required, keys) = ("plugins.trust.require_signature", "plugins.trust.keys");
+        if trust.require_signature && trust.keys.is_empty() && trust.sha256.is_empty() {
+            let message = format!("{required} is true, but {keys} names no key, so nothing could ever pass");
+            self.report(
+                Code::Contradiction,
+                &[required, keys],
+                message,
+                "name the public keys of those you trust",
+            );
+        }
+        if let Some(index) = trust.sha256.iter().position(|hash| trust.revoked.contains(hash)) {
+            let path = join("plugins.trust.sha256", &index.to_string());
+            let message = format!("{path}: this hash is in plugins.trust.revoked, too");
+            let paths = [path.as_str(), "plugins.trust.revoked"];
+            self.report(Code::Contradiction, &paths, message, "remove it from one of the two");
         }
     }
 

@@ -147,6 +147,12 @@ const REST: &str = "\
 # Plugins that measure and that decide how many processes may run.
 #plugins:
 #  directories: []
+#  trust:
+#    require_signature: false
+#    keys: []
+#    sha256: []
+#    revoked: []
+#    allow_unsigned_from: []
 #  metrics:
 #    - name: system_metrics
 #      enabled: true

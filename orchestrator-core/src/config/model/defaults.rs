@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use super::lifecycle::{Backoff, KillMode, LeakPolicy, Retry, Shutdown, Timeouts};
 use super::records::{KeepOutput, LogFormat, LogLevel, Logging, Metrics, Retention};
 use super::resources::{Calibration, Concurrency, ConcurrencyMode, Plugin, Plugins, ResourceLimits};
+use super::trust::Trust;
 use super::work::{Binary, Durability, Input, Output, Validation};
 use crate::config::signal::Signal;
 use crate::config::units::{ByteSize, HumanDuration, Percent};
@@ -77,6 +78,7 @@ impl Default for Plugins {
     fn default() -> Self {
         Self {
             directories: Vec::new(),
+            trust: Trust::default(),
             metrics: vec![Plugin::new("system_metrics", "SystemMetricsCollector")],
             capacity: vec![Plugin::new("resource_capacity", "SystemResourceCapacity")],
         }

@@ -4,6 +4,7 @@ mod defaults;
 mod lifecycle;
 mod records;
 mod resources;
+mod trust;
 mod work;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use lifecycle::{Backoff, Halt, HaltWhen, KillMode, LeakPolicy, Retry, Shutdown, Timeouts};
 pub use records::{KeepOutput, LogFormat, LogLevel, Logging, Metrics, Resume, ResumeKey, Retention, State};
 pub use resources::{Calibration, Concurrency, ConcurrencyMode, Plugin, Plugins, ResourceLimits};
+pub use trust::{Sha256, Trust, is_public_key};
 pub use work::{Binary, Durability, Input, Output, Validation};
 
 use crate::plan::template::{Placeholder, Template};

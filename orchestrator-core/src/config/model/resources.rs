@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::trust::Trust;
 use crate::config::units::{HumanDuration, Percent};
 use crate::config::values::Limit;
 
@@ -43,6 +44,8 @@ pub struct Plugins {
     /// directory beside the program.
     #[schemars(extend("items" = {"type": "string", "format": "path"}))]
     pub directories: Vec<PathBuf>,
+    /// Which plugin libraries are trusted.
+    pub trust: Trust,
     /// Plugins that measure. SystemMetricsCollector if the key is absent; an empty list means none.
     pub metrics: Vec<Plugin>,
     /// Plugins that say how many processes may run; the smallest answer counts. SystemResourceCapacity if the key is

@@ -218,3 +218,15 @@ fn flags_alone_suffice() {
     assert_eq!(config.binary.flags.len(), 2);
     assert_eq!(config.input.files_directory, Path::new("/work/in"));
 }
+
+#[test]
+fn keys_of_trust_are_keys_or_files_beside_the_configuration() {
+    let key = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
+    let text = format!(
+        "{LEAST}plugins: {{trust: {{require_signature: true, keys: [{key}, team.pub], allow_unsigned_from: [own]}}}}\n"
+    );
+    let trust = World::with(&text).loaded().config.plugins.trust;
+    assert_eq!(trust.keys[0], key);
+    assert!(trust.keys[1].starts_with('/') && trust.keys[1].ends_with("/team.pub"), "{:?}", trust.keys);
+    assert!(trust.allow_unsigned_from[0].is_absolute());
+}

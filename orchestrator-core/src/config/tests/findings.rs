@@ -290,3 +290,18 @@ fn the_validation_command_knows_files_alone() {
         shown(&findings)
     );
 }
+
+#[test]
+fn trust_that_could_never_be_given_is_a_contradiction() {
+    let finding = one("plugins: {trust: {require_signature: true}}");
+    assert_eq!(
+        (finding.code, finding.path.as_str()),
+        (Code::Contradiction, "plugins.trust.require_signature")
+    );
+    let hash = "a5".repeat(32);
+    let finding = one(&format!("plugins: {{trust: {{sha256: [{hash}], revoked: [{hash}]}}}}"));
+    assert_eq!((finding.code, finding.path.as_str()), (Code::Contradiction, "plugins.trust.sha256.0"));
+    let finding = one("plugins: {trust: {revoked: [abc]}}");
+    assert_eq!(finding.path, "plugins.trust.revoked.0");
+    assert!(finding.message.contains("64 hexadecimal digits"), "{}", finding.message);
+}
