@@ -24,6 +24,7 @@ mod session;
 mod signals;
 mod sources;
 mod style;
+mod usage;
 mod views;
 
 use std::process::ExitCode;
@@ -40,8 +41,8 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version are no errors; a closed pipe is nobody's fault.
-            let _closed = error.print();
+            usage::tell(&error);
+            // Help and version are no errors.
             return if error.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS };
         }
     };

@@ -43,14 +43,38 @@ fn starter(args: &InitArgs) -> Starter {
             starter.flags.push("{input_file}".to_owned());
         }
     }
-    let set = |value: &Option<String>, place: &mut String| {
+    let set = |value: Option<String>, place: &mut String| {
         if let Some(value) = value {
-            place.clone_from(value);
+            *place = value;
         }
     };
-    set(&args.input, &mut starter.input);
-    set(&args.pattern, &mut starter.pattern);
-    set(&args.output, &mut starter.output);
-    set(&args.suffix, &mut starter.suffix);
+    set(args.input.as_deref().map(|path| as_typed(path, &args.file)), &mut starter.input);
+    set(args.pattern.clone(), &mut starter.pattern);
+    set(args.output.as_deref().map(|path| as_typed(path, &args.file)), &mut starter.output);
+    set(args.suffix.clone(), &mut starter.suffix);
     starter
+}
+
+/// A path means what it meant where it was typed. A configuration's paths begin at its own directory, so that a relative
+/// one can stay as it is only where the configuration is written to the working directory.
+fn as_typed(path: &str, file: &Path) -> String {
+    let here = file.parent().is_none_or(|parent| parent.as_os_str().is_empty() || parent == Path::new("."));
+    if here {
+        return path.to_owned();
+    }
+    std::path::absolute(path).map_or_else(|_| path.to_owned(), |path| path.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_means_what_it_meant_where_it_was_typed() {
+        assert_eq!(as_typed("in", Path::new("config.yaml")), "in");
+        assert_eq!(as_typed("in", Path::new("./config.yaml")), "in");
+        assert_eq!(as_typed("/in", Path::new("a/b.yaml")), "/in");
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(as_typed("in", Path::new("a/b.yaml")), here.join("in").to_string_lossy());
+    }
 }
