@@ -68,6 +68,10 @@ pub(crate) struct World {
     /// Words and sentences heard so far: level, instance, message.
     pub(crate) said: Vec<(u8, String, String)>,
     pub(crate) failed: Vec<(String, PluginHealth)>,
+    /// What was measured outside rounds, and the plugins' cost.
+    pub(crate) late: Vec<(Metrics, Vec<(AttemptId, Metrics)>)>,
+    /// Changes and refusals of every reload.
+    pub(crate) reloads: Vec<(Vec<String>, Vec<String>)>,
 }
 
 /// A finished round.
@@ -94,7 +98,8 @@ impl World {
         });
         let (host, failures) = PluginHost::start(&Catalog::scan(directories), specs, options, sink);
         let built_in = Metrics::from([("system.cpu.percent".to_owned(), 10.0)]);
-        Self { host, failures, events, rounds: 0, built_in, said: Vec::new(), failed: Vec::new() }
+        let (said, failed, late, reloads) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { host, failures, events, rounds: 0, built_in, said, failed, late, reloads }
     }
 
     /// Starts one library's instances.
@@ -121,6 +126,8 @@ impl World {
             match self.events.recv_timeout(PATIENCE).expect("a round ends") {
                 PluginEvent::Said { instance, level, message } => self.said.push((level, instance, message)),
                 PluginEvent::Health { instance, health } => self.failed.push((instance, health)),
+                PluginEvent::Measured { system, processes } => self.late.push((system, processes)),
+                PluginEvent::Reloaded { changes, refusals } => self.reloads.push((changes, refusals)),
                 PluginEvent::RoundFinished { number, system, processes, capacity } => {
                     assert_eq!(number, self.rounds);
                     return Round { system, processes, capacity };
@@ -146,7 +153,7 @@ impl World {
         let sentences: Vec<_> = own
             .map(|(_, health)| match health {
                 PluginHealth::Failed { sentence, required } => (sentence.clone(), *required),
-                PluginHealth::Ready => panic!("{instance} is called ready"),
+                PluginHealth::Ready | PluginHealth::Restarting { .. } => panic!("{instance} was not given up"),
             })
             .collect();
         assert_eq!(sentences.len(), 1, "{instance} was given up {} times", sentences.len());

@@ -7,6 +7,7 @@
 mod clock;
 mod executor;
 mod files;
+mod histogram;
 mod plugins;
 mod probe;
 mod store;
@@ -19,6 +20,7 @@ pub use executor::{
     ChildSettings, Executor, ExecutorEvent, InputSource, Launch, OutputSink, SignalScope, StopSignal,
 };
 pub use files::{Files, FilesEvent, PrivateOutput, PublishJob};
+pub use histogram::Histogram;
 pub use plugins::{PluginEvent, PluginHealth, PluginRound, Plugins, ProcessFacts};
 pub use probe::{Probe, ProbeTarget};
 pub use store::{Record, SampleRow, Store, StoreEvent, SyncMode};

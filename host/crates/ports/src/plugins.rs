@@ -46,8 +46,13 @@ pub struct PluginRound {
 /// A plugin instance's state.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum PluginHealth {
-    /// Works.
+    /// Works, again or as it is configured now.
     Ready,
+    /// Gone for a moment: it is started again, with the state that it last handed out.
+    Restarting {
+        /// The sentence: what happened, and when it is started again.
+        sentence: String,
+    },
     /// Given up for this run, with the one sentence that says why and what to do.
     Failed {
         /// The sentence: file, class, what happened, remedy.
@@ -60,16 +65,32 @@ pub enum PluginHealth {
 /// What the plugin room tells.
 #[derive(Clone, Debug)]
 pub enum PluginEvent {
-    /// A round is over: every instance answered, failed or ran into its deadline.
+    /// A round is over: every instance that was asked answered or failed, or the round's patience was at its end. Every
+    /// round that was begun ends once, in order.
     RoundFinished {
         /// Which round.
         number: u64,
-        /// Metrics of the machine by name, from `collect_system_metrics`.
+        /// What was measured of the machine in this round, by name; from `collect_system_metrics`.
         system: Metrics,
-        /// Metrics per attempt by name, from `collect_metrics`.
+        /// What was measured of each attempt in this round, by name; from `collect_metrics`.
         processes: Vec<(AttemptId, Metrics)>,
         /// One answer per enabled capacity instance, failed ones included.
         capacity: Vec<CapacityAnswer>,
+    },
+    /// Measured outside a round: by an instance that answered after its round was over, or about the plugins' cost
+    /// (`orchestrator.plugin.NAME.calls` and its kin).
+    Measured {
+        /// About the machine, or about the host itself.
+        system: Metrics,
+        /// About attempts; some may have ended.
+        processes: Vec<(AttemptId, Metrics)>,
+    },
+    /// A reload of the plugins is over.
+    Reloaded {
+        /// A sentence for each instance that is now another one, or is gone.
+        changes: Vec<String>,
+        /// A sentence for each instance that is not as the configuration wants it; what ran before goes on.
+        refusals: Vec<String>,
     },
     /// An instance's state changed.
     Health {
@@ -91,8 +112,8 @@ pub enum PluginEvent {
 
 /// The plugin instances of a run.
 pub trait Plugins: Send {
-    /// Begins a round: metrics instances collect (each on its own thread, under its deadline), then capacity
-    /// instances calculate. Returns at once; answers with `RoundFinished`. A round begun while the previous one is
-    /// still open is dropped.
+    /// Begins a round: metrics instances collect (each on its own thread, under its deadline, one after the other as
+    /// far as there is time), then capacity instances calculate. Returns at once; answers with `RoundFinished`. A round
+    /// that is still open is closed soon: what its instances answer later is told as `Measured`.
     fn begin_round(&self, round: Arc<PluginRound>);
 }

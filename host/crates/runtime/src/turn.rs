@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use orchestrator_core::Timestamp;
 use orchestrator_core::config::model::KeepOutput;
+use orchestrator_core::metrics::Metrics;
 use orchestrator_core::scheduler::{Command, Event, Fact, FailureReason, Scheduler, StopLevel};
+use orchestrator_core::{AttemptId, Timestamp};
 use orchestrator_ports::{
     Clock, Executor, ExecutorEvent, Files, FilesEvent, Notice, PluginEvent, PluginHealth, PluginRound,
     Plugins, SampleRow, StopSignal, Store, StoreEvent, Subscriber,
@@ -234,16 +235,15 @@ impl Turner {
     fn plugin_event(&mut self, event: PluginEvent) {
         match event {
             PluginEvent::RoundFinished { system, processes, capacity, .. } => {
-                let at = self.clock.now();
-                let row = |attempt, metrics| SampleRow { at, attempt, metrics };
-                let mut rows: Vec<_> =
-                    processes.into_iter().map(|(attempt, metrics)| row(Some(attempt), metrics)).collect();
-                rows.push(row(None, system));
-                rows.retain(|row| !row.metrics.is_empty());
-                self.journal.store().samples(rows);
+                self.keep(system, processes);
                 if !capacity.is_empty() {
                     self.step(Event::CapacityAnswered(capacity));
                 }
+            }
+            PluginEvent::Measured { system, processes } => self.keep(system, processes),
+            PluginEvent::Reloaded { changes, refusals } => {
+                changes.into_iter().for_each(|change| self.notice(Notice::Info(change)));
+                refusals.into_iter().for_each(|refusal| self.notice(Notice::Warning(refusal)));
             }
             PluginEvent::Health { instance, health: PluginHealth::Failed { sentence, required } } => {
                 tracing::debug!(plugin = instance, "failed");
@@ -252,11 +252,25 @@ impl Turner {
                     self.abort(Ended::PluginFailed(sentence));
                 }
             }
+            PluginEvent::Health { health: PluginHealth::Restarting { sentence }, .. } => {
+                self.notice(Notice::Warning(sentence));
+            }
             PluginEvent::Health { instance, health: PluginHealth::Ready } => {
-                tracing::debug!(plugin = instance, "ready");
+                self.notice(Notice::Info(format!("plugin `{instance}` works again")));
             }
             PluginEvent::Said { instance, level, message } => said(&instance, level, &message),
         }
+    }
+
+    /// Hands what plugins measured to the history.
+    fn keep(&mut self, system: Metrics, processes: Vec<(AttemptId, Metrics)>) {
+        let at = self.clock.now();
+        let row = |attempt, metrics| SampleRow { at, attempt, metrics };
+        let mut rows: Vec<_> =
+            processes.into_iter().map(|(attempt, metrics)| row(Some(attempt), metrics)).collect();
+        rows.push(row(None, system));
+        rows.retain(|row| !row.metrics.is_empty());
+        self.journal.store().samples(rows);
     }
 
     /// Ends the run early in an orderly way; the first reason stands.
