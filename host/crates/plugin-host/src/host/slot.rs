@@ -2,12 +2,12 @@
 
 use super::complaints::Complaints;
 use crate::instance::context::Context;
+use crate::instance::jobs::JobSender;
 use crate::instance::worker::{Collected, Job};
 use crate::instance::{InstanceFailure, InstanceFault, InstanceSpec, InstanceStats};
 use orchestrator_plugin_api::PluginKind;
 use std::io;
 use std::path::PathBuf;
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -54,7 +54,7 @@ pub(super) struct Slot {
 }
 
 struct Thread {
-    jobs: Sender<Job>,
+    jobs: JobSender,
     context: &'static Context,
 }
 
@@ -76,7 +76,7 @@ impl Slot {
         }
     }
 
-    pub(super) fn attach(&mut self, jobs: Sender<Job>, context: &'static Context) {
+    pub(super) fn attach(&mut self, jobs: JobSender, context: &'static Context) {
         self.thread = Some(Thread { jobs, context });
     }
 

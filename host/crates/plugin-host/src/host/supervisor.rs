@@ -7,13 +7,14 @@ use super::slot;
 use super::slot::{FAILED_ROUNDS, Slot, State};
 use crate::instance::context::Context;
 use crate::instance::engine::is_final;
+use crate::instance::jobs::job_channel;
 use crate::instance::worker::{Collected, Job, Outcome, Worker};
 use crate::instance::{InstanceFailure, InstanceFault, InstanceSpec, InstanceStats};
 use crate::library::Catalog;
 use orchestrator_plugin_api::PluginKind;
 use orchestrator_plugin_api::abi::{Fault, FaultCode};
 use orchestrator_ports::{PluginEvent, PluginHealth, PluginRound, Sink};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -55,7 +56,7 @@ impl Supervisor {
             }
         };
         let mut slot = Slot::new(spec, Some(file.path.clone()));
-        let (sender, jobs) = channel();
+        let (sender, jobs) = job_channel();
         let context = Context::leak((number, slot::FIRST), spec.deadline, messages.clone());
         slot.attach(sender, context);
         let worker = Worker {

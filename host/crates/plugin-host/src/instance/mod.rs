@@ -4,6 +4,7 @@ pub(crate) mod collect;
 pub(crate) mod context;
 pub(crate) mod engine;
 mod failure;
+pub(crate) mod jobs;
 mod spec;
 mod stats;
 pub(crate) mod worker;

@@ -4,6 +4,7 @@ use super::collect::Dropped;
 use super::context::Context;
 use super::engine::{Birth, Call, Engine, StillBirth, is_final};
 use super::failure::InstanceFault;
+use super::jobs::JobReceiver;
 use super::spec::InstanceSpec;
 use super::stats::InstanceStats;
 use crate::host::Message;
@@ -13,7 +14,7 @@ use orchestrator_core::metrics::Metrics;
 use orchestrator_plugin_api::abi::{Fault, FaultCode};
 use orchestrator_ports::PluginRound;
 use std::io;
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -68,14 +69,14 @@ pub(crate) struct Worker {
 
 impl Worker {
     /// Starts the thread; it ends when the sender of `jobs` is gone.
-    pub(crate) fn spawn(self, jobs: Receiver<Job>) -> io::Result<()> {
+    pub(crate) fn spawn(self, jobs: JobReceiver) -> io::Result<()> {
         // The kernel keeps 15 bytes of a thread's name.
         let name: String =
             format!("plugin-{}", self.spec.name).chars().take(15).filter(char::is_ascii).collect();
         std::thread::Builder::new().name(name).spawn(move || self.run(&jobs)).map(|_| ())
     }
 
-    fn run(mut self, jobs: &Receiver<Job>) {
+    fn run(mut self, jobs: &JobReceiver) {
         let (slot, generation) = (self.slot, self.generation);
         let _ending = EndNote { slot, generation, messages: self.messages.clone() };
         let mut engine = match self.construct() {
@@ -83,7 +84,7 @@ impl Worker {
             Err(fault) => return self.tell(Message::Started { slot, generation, result: Err(fault) }),
         };
         self.tell(Message::Started { slot, generation, result: Ok(()) });
-        for job in jobs {
+        while let Some(job) = jobs.next() {
             let outcome = match job {
                 Job::Collect { round, first } => {
                     Outcome::Collected(Box::new(self.collect(&mut engine, &round, first)))
