@@ -38,6 +38,7 @@
 //! # Layers
 //! - The author's view: [`MetricsPlugin`], [`CapacityPlugin`], [`Metrics`], [`Readings`], [`Process`],
 //!   [`Facts`], [`Capacity`], [`Error`], [`log!`] and [`remaining_time`].
+//! - The testing kit: [`testing`], a fake host for unit tests.
 //! - The binary view: [`abi`]. Only the host and [`export_plugin!`] touch it.
 //! - The descriptor: [`Descriptor`], readable from the file without loading it.
 #![expect(unsafe_code, reason = "this crate is the foreign-function boundary")]
@@ -47,6 +48,7 @@ mod author;
 mod descriptor;
 mod glue;
 mod macros;
+pub mod testing;
 
 pub use author::NoConfig;
 pub use author::capacity::{Capacity, CapacityPlugin};
