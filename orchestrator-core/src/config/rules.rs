@@ -34,6 +34,7 @@ impl Rules<'_> {
         self.trust(config);
         self.plugin_names("plugins.metrics", &config.plugins.metrics);
         self.plugin_names("plugins.capacity", &config.plugins.capacity);
+        self.plugin_memory(config);
     }
 
     /// Whether nothing was found wrong at the path, above it or below it.
@@ -78,6 +79,22 @@ impl Rules<'_> {
                 self.report(Code::Contradiction, &paths, message, "say how many: concurrency.max: 4");
             }
             _ => {}
+        }
+    }
+
+    /// A process needs some room before its first word.
+    fn plugin_memory(&mut self, config: &Config) {
+        let kinds =
+            [("plugins.metrics", &config.plugins.metrics), ("plugins.capacity", &config.plugins.capacity)];
+        for (list, plugins) in kinds {
+            for (index, plugin) in plugins.iter().enumerate() {
+                if plugin.max_memory < Plugin::LEAST_MEMORY {
+                    let path = join(&join(list, &index.to_string()), "max_memory");
+                    let message = format!("{path} is too little to load a library");
+                    let hint = format!("give it at least {}", Plugin::LEAST_MEMORY);
+                    self.report(Code::OutOfRange, &[&path], message, &hint);
+                }
+            }
         }
     }
 

@@ -161,6 +161,13 @@ const REST: &str = "\
 #      required: false
 #      deadline_ms: 1000
 #      interval: null
+#      isolation: null
+#      grants:
+#        network: false
+#        read: []
+#        observer: false
+#        environment: []
+#      max_memory: 512MiB
 #  capacity:
 #    - name: resource_capacity
 #      class: SystemResourceCapacity

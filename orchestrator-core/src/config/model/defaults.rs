@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::isolation::Grants;
 use super::lifecycle::{Backoff, KillMode, LeakPolicy, Retry, Shutdown, Timeouts};
 use super::records::{KeepOutput, LogFormat, LogLevel, Logging, Metrics, Retention};
 use super::resources::{Calibration, Concurrency, ConcurrencyMode, Plugin, Plugins, ResourceLimits};
@@ -86,6 +87,9 @@ impl Default for Plugins {
 }
 
 impl Plugin {
+    /// The least `max_memory` that is accepted.
+    pub const LEAST_MEMORY: ByteSize = ByteSize::new(64 << 20);
+
     /// An enabled plugin with an empty configuration of its own.
     pub fn new(name: &str, class: &str) -> Self {
         Self {
@@ -96,6 +100,9 @@ impl Plugin {
             required: false,
             deadline_ms: Self::default_deadline_ms(),
             interval: None,
+            isolation: None,
+            grants: Grants::default(),
+            max_memory: Self::default_max_memory(),
         }
     }
 
@@ -105,6 +112,10 @@ impl Plugin {
 
     pub(super) fn default_deadline_ms() -> u64 {
         1_000
+    }
+
+    pub(super) fn default_max_memory() -> ByteSize {
+        ByteSize::new(512 << 20)
     }
 }
 

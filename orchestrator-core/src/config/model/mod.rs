@@ -1,6 +1,7 @@
 //! The configuration as the program reads it: every key with its meaning, its unit and its default.
 
 mod defaults;
+mod isolation;
 mod lifecycle;
 mod records;
 mod resources;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use isolation::{Grants, Isolation};
 pub use lifecycle::{Backoff, Halt, HaltWhen, KillMode, LeakPolicy, Retry, Shutdown, Timeouts};
 pub use records::{KeepOutput, LogFormat, LogLevel, Logging, Metrics, Resume, ResumeKey, Retention, State};
 pub use resources::{Calibration, Concurrency, ConcurrencyMode, Plugin, Plugins, ResourceLimits};

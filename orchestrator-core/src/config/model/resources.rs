@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::isolation::{Grants, Isolation};
 use super::trust::Trust;
-use crate::config::units::{HumanDuration, Percent};
+use crate::config::units::{ByteSize, HumanDuration, Percent};
 use crate::config::values::Limit;
 
 /// Shares of the machine that are not exceeded.
@@ -80,6 +81,15 @@ pub struct Plugin {
     /// Time between two calls; `metrics.interval` if absent.
     #[serde(default)]
     pub interval: Option<HumanDuration>,
+    /// Where it runs; if absent, in_process for libraries that came with the program, sandbox for others.
+    #[serde(default)]
+    pub isolation: Option<Isolation>,
+    /// What it may do in a sandbox.
+    #[serde(default)]
+    pub grants: Grants,
+    /// Address space that its own process may use, where it has one.
+    #[serde(default = "Plugin::default_max_memory")]
+    pub max_memory: ByteSize,
 }
 
 /// Bounds on the number of processes at a time.

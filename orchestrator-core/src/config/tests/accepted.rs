@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use super::{LEAST, World};
-use crate::config::model::{Backoff, ConcurrencyMode, Config, HaltWhen, KeepOutput, KillMode};
+use crate::config::model::{
+    Backoff, ConcurrencyMode, Config, Grants, HaltWhen, Isolation, KeepOutput, KillMode,
+};
 use crate::config::{HumanDuration, Limit, Signal, Threshold, TimeLimit};
 
 const SEED: &str = r#"binary:
@@ -164,6 +166,24 @@ fn anchors_and_merge_keys_work() {
     );
     let metrics = World::with(&text).loaded().config.plugins.metrics;
     assert_eq!((metrics[1].name.as_str(), metrics[1].class.as_str(), metrics[1].deadline_ms), ("b", "A", 5));
+}
+
+#[test]
+fn a_plugin_is_isolated_by_one_word() {
+    let text = format!(
+        "{LEAST}plugins:\n  metrics:\n    - {{name: a, class: A}}\n    - {{name: b, class: B, isolation: in_process}}\n\
+         \x20   - name: c\n      class: C\n      isolation: sandbox\n      max_memory: 1GiB\n      grants:\n\
+         \x20       {{read: [data, /etc/hosts], environment: [OMP_NUM_THREADS]}}\n"
+    );
+    let metrics = World::with(&text).loaded().config.plugins.metrics;
+    let isolations: Vec<_> = metrics.iter().map(|plugin| plugin.isolation).collect();
+    assert_eq!(isolations, [None, Some(Isolation::InProcess), Some(Isolation::Sandbox)]);
+    assert_eq!((metrics[0].max_memory.get(), metrics[2].max_memory.get()), (512 << 20, 1 << 30));
+    let grants = &metrics[2].grants;
+    assert!(grants.read[0].is_absolute(), "{:?}", grants.read);
+    assert_eq!(grants.read[1], std::path::Path::new("/etc/hosts"));
+    assert_eq!((grants.network, grants.observer), (false, false));
+    assert_eq!(metrics[0].grants, Grants::default());
 }
 
 #[test]

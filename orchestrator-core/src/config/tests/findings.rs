@@ -194,6 +194,7 @@ fn numbers_out_of_range() {
         "timeouts: {stuck: 0s}",
         "plugins: {metrics: [{name: '', class: A}]}",
         "plugins: {metrics: [{name: a, class: A, interval: 0}]}",
+        "plugins: {metrics: [{name: a, class: A, max_memory: 63MiB}]}",
     ] {
         assert_eq!(one(text).code, Code::OutOfRange, "{text}");
     }
