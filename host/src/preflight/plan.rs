@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use orchestrator_core::config::Config;
 use orchestrator_core::config::model::ConcurrencyMode;
+use orchestrator_exec_local::LaunchPath;
 use serde::Serialize;
 
 use super::libraries::PlannedPlugin;
@@ -44,6 +45,8 @@ pub(crate) struct Plan {
     pub(crate) by_open_files: Option<u64>,
     /// Whether the first files are measured one at a time.
     pub(crate) calibrates: bool,
+    /// How processes would be started here.
+    pub(crate) launch: String,
 }
 
 impl Plan {
@@ -70,6 +73,7 @@ impl Plan {
             fixed: config.concurrency.mode == ConcurrencyMode::Fixed,
             by_open_files,
             calibrates: config.calibration.enabled,
+            launch: LaunchPath::best().to_string(),
         }
     }
 
@@ -81,6 +85,7 @@ impl Plan {
             ("output", format!("{}/NAME{}", self.output.display(), self.suffix)),
             ("state", self.state.display().to_string()),
             ("processes", self.processes()),
+            ("launch", self.launch.clone()),
         ];
         for plugin in &self.plugins {
             let text = format!(

@@ -14,6 +14,7 @@ use rustix::fd::OwnedFd;
 
 use crate::error::ExecError;
 use crate::reactor::Reactor;
+use crate::spawn::{LaunchPath, Spawner};
 use crate::{fds, reap, rescue};
 
 /// How the executor behaves.
@@ -25,6 +26,8 @@ pub struct Options {
     pub descendant_grace: Duration,
     /// Raise the host's soft limit of open files to its hard limit (children get the old one back).
     pub raise_open_files: bool,
+    /// How processes are started; the best way when `None`.
+    pub launch_path: Option<LaunchPath>,
 }
 
 impl Default for Options {
@@ -33,6 +36,7 @@ impl Default for Options {
             leak_timeout: Duration::from_millis(100),
             descendant_grace: Duration::from_secs(1),
             raise_open_files: true,
+            launch_path: None,
         }
     }
 }
@@ -99,7 +103,8 @@ impl LocalExecutor {
             .map_err(ExecError::setup("eventfd"))?;
         let bell = Arc::new(Bell { eventfd, rung: AtomicBool::new(false) });
         let (orders, inbox) = channel();
-        let mut reactor = Reactor::new(Arc::clone(&sink), options, open_files, inbox, Arc::clone(&bell))?;
+        let spawner = Spawner::new(options.launch_path, open_files)?;
+        let mut reactor = Reactor::new(Arc::clone(&sink), options, spawner, inbox, Arc::clone(&bell))?;
         let thread = std::thread::Builder::new().name("executor".to_owned());
         let thread = thread.spawn(move || rescue::run(&mut reactor)).map_err(ExecError::Thread)?;
         Ok(Self { orders, bell, sink, thread: Some(thread) })

@@ -15,7 +15,7 @@ use orchestrator_core::scheduler::{ProcessIdentity, SpawnFault};
 use orchestrator_ports::{ExecutorEvent, Launch, SignalScope, Sink, StopSignal};
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
-use rustix::process::{Rlimit, Signal};
+use rustix::process::Signal;
 
 use crate::capture::Pumped;
 use crate::child::{Child, Phase};
@@ -24,7 +24,8 @@ use crate::executor::{Bell, Options, Order};
 use crate::oom::OomWatch;
 use crate::pidlog::{Mark, PidLog};
 use crate::proctable::{ProcTable, signal_each};
-use crate::{reap, signal, spawn, sweep};
+use crate::spawn::{Spawned, Spawner};
+use crate::{reap, signal, sweep};
 
 /// Orders taken before ends and output have their turn again.
 const ORDERS_A_TURN: usize = 64;
@@ -76,7 +77,7 @@ impl Watch {
 pub(crate) struct Reactor {
     sink: Sink<ExecutorEvent>,
     pub(crate) options: Options,
-    open_files: Option<Rlimit>,
+    spawner: Spawner,
     inbox: Receiver<Order>,
     bell: Arc<Bell>,
     epoll: OwnedFd,
@@ -97,7 +98,7 @@ impl Reactor {
     pub(crate) fn new(
         sink: Sink<ExecutorEvent>,
         options: Options,
-        open_files: Option<Rlimit>,
+        spawner: Spawner,
         inbox: Receiver<Order>,
         bell: Arc<Bell>,
     ) -> Result<Self, ExecError> {
@@ -107,7 +108,7 @@ impl Reactor {
         Ok(Self {
             sink,
             options,
-            open_files,
+            spawner,
             inbox,
             bell,
             epoll,
@@ -250,7 +251,7 @@ impl Reactor {
         let started = if self.ending.is_some() {
             Err(SpawnFault::Machine { detail: "the executor is ending".to_owned() })
         } else {
-            spawn::spawn(launch, self.open_files)
+            self.spawner.spawn(launch)
         };
         match started {
             Ok(spawned) => self.watch(launch, spawned, born),
@@ -262,7 +263,7 @@ impl Reactor {
     }
 
     /// From now on the loop hears of the child.
-    fn watch(&mut self, launch: &Launch, spawned: spawn::Spawned, born: Instant) {
+    fn watch(&mut self, launch: &Launch, spawned: Spawned, born: Instant) {
         let attempt = launch.attempt;
         let identity = ProcessIdentity { pid: spawned.pid, start_ticks: spawned.start_ticks };
         let mark = self.pids.launched(spawned.pid);

@@ -7,3 +7,4 @@ mod launch;
 mod limits;
 mod orphans;
 mod trees;
+mod ways;

@@ -1,0 +1,221 @@
+//! What `execve` is given: program, arguments and environment as NUL-terminated strings and arrays of pointers to them.
+//!
+//! The buffers are kept from launch to launch, and so is the part of the environment that all children share: a launch
+//! allocates nothing once they have grown.
+
+use std::ffi::{CString, OsStr, OsString};
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::ptr;
+use std::sync::Arc;
+
+use libc::c_char;
+use orchestrator_ports::{ChildSettings, Launch};
+
+use crate::program;
+
+/// The environment that children share: the host's own (unless it is to be cleared) with the settings' on top, without
+/// the names that each launch sets itself.
+#[derive(Debug)]
+struct Common {
+    settings: Arc<ChildSettings>,
+    own_names: Vec<OsString>,
+    entries: Vec<CString>,
+}
+
+/// Buffers for one launch at a time.
+#[derive(Debug, Default)]
+pub(crate) struct Image {
+    common: Option<Common>,
+    /// Program, working directory, arguments, environment of the launch: each ended by a NUL.
+    bytes: Vec<u8>,
+    /// Where each string begins in `bytes`.
+    starts: Vec<usize>,
+    pointers: Vec<*const c_char>,
+}
+
+// SAFETY: the pointers lead into the image's own buffers alone, and nobody follows them but through the `Call` of the
+// last `fill`, which was made on the thread that uses it.
+unsafe impl Send for Image {}
+
+/// Pointers into an [`Image`], good until it is filled again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Call {
+    /// The file.
+    pub(crate) program: *const c_char,
+    /// Working directory; null for the host's own.
+    pub(crate) directory: *const c_char,
+    /// Ends with null.
+    pub(crate) argv: *const *const c_char,
+    /// Ends with null.
+    pub(crate) envp: *const *const c_char,
+}
+
+impl Image {
+    /// Lays out a launch.
+    ///
+    /// # Errors
+    /// `InvalidInput` when a string holds a NUL byte.
+    pub(crate) fn fill(&mut self, launch: &Launch) -> io::Result<Call> {
+        self.share(launch)?;
+        self.bytes.clear();
+        self.starts.clear();
+        self.string(&[program::locate(launch).as_os_str()])?;
+        let directory = launch.settings.working_directory.as_deref();
+        self.string(&[directory.map_or(OsStr::new(""), |directory| directory.as_os_str())])?;
+        self.string(&[launch.program.as_os_str()])?;
+        for argument in &launch.args {
+            self.string(&[argument])?;
+        }
+        for (index, (name, value)) in launch.env.iter().enumerate() {
+            // The last of several of one name counts.
+            if !launch.env[index + 1..].iter().any(|(later, _)| later == name) {
+                self.string(&[name, OsStr::new("="), value])?;
+            }
+        }
+        Ok(self.point(launch.args.len() + 1, directory.is_some()))
+    }
+
+    /// Sets the pointers, now that the bytes do not move any more.
+    fn point(&mut self, arguments: usize, has_directory: bool) -> Call {
+        let (bytes, pointers) = (&self.bytes, &mut self.pointers);
+        // Every start lies within the bytes.
+        let at = |start: &usize| bytes[*start..].as_ptr().cast::<c_char>();
+        let (head, own) = self.starts.split_at(2 + arguments);
+        pointers.clear();
+        pointers.extend(head.iter().skip(2).map(at));
+        pointers.push(ptr::null());
+        let environment = pointers.len();
+        pointers.extend(own.iter().map(at));
+        if let Some(common) = &self.common {
+            pointers.extend(common.entries.iter().map(|entry| entry.as_ptr()));
+        }
+        pointers.push(ptr::null());
+        Call {
+            program: at(&head[0]),
+            directory: if has_directory { at(&head[1]) } else { ptr::null() },
+            argv: pointers.as_ptr(),
+            envp: pointers[environment..].as_ptr(),
+        }
+    }
+
+    fn string(&mut self, parts: &[&OsStr]) -> io::Result<()> {
+        self.starts.push(self.bytes.len());
+        for part in parts {
+            if part.as_bytes().contains(&0) {
+                return Err(io::ErrorKind::InvalidInput.into());
+            }
+            self.bytes.extend_from_slice(part.as_bytes());
+        }
+        self.bytes.push(0);
+        Ok(())
+    }
+
+    /// Prepares the shared part, unless it is that of the launch before.
+    fn share(&mut self, launch: &Launch) -> io::Result<()> {
+        let same = self.common.as_ref().is_some_and(|common| {
+            Arc::ptr_eq(&common.settings, &launch.settings)
+                && common.own_names.len() == launch.env.len()
+                && common.own_names.iter().zip(&launch.env).all(|(known, (name, _))| known == name)
+        });
+        if same {
+            return Ok(());
+        }
+        self.common = None;
+        let settings = Arc::clone(&launch.settings);
+        let own_names: Vec<OsString> = launch.env.iter().map(|(name, _)| name.clone()).collect();
+        let mut pairs: Vec<(OsString, OsString)> =
+            if settings.clear_env { Vec::new() } else { std::env::vars_os().collect() };
+        for (name, value) in &settings.env {
+            pairs.retain(|(known, _)| known != name);
+            pairs.push((name.clone(), value.clone()));
+        }
+        pairs.retain(|(name, _)| !own_names.contains(name));
+        let entry = |(name, value): (OsString, OsString)| {
+            let bytes = [name.into_vec(), value.into_vec()].join(&b'=');
+            CString::new(bytes).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))
+        };
+        let entries = pairs.into_iter().map(entry).collect::<io::Result<Vec<_>>>()?;
+        self.common = Some(Common { settings, own_names, entries });
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::CStr;
+
+    use orchestrator_core::AttemptId;
+    use orchestrator_ports::{InputSource, OutputSink};
+
+    use super::*;
+
+    fn pair(name: &str, value: &str) -> (OsString, OsString) {
+        (name.into(), value.into())
+    }
+
+    fn launch(settings: Arc<ChildSettings>, args: &[&str], env: Vec<(OsString, OsString)>) -> Launch {
+        Launch {
+            attempt: AttemptId(1),
+            program: "/bin/x".into(),
+            args: args.iter().map(OsString::from).collect(),
+            env,
+            stdin: InputSource::Null,
+            stdout: OutputSink::Null,
+            stderr: OutputSink::Null,
+            settings,
+        }
+    }
+
+    fn strings(mut array: *const *const c_char) -> Vec<String> {
+        let mut found = Vec::new();
+        loop {
+            // SAFETY: the arrays end with null, and what they point to lives as long as the image.
+            let string = unsafe { *array };
+            if string.is_null() {
+                return found;
+            }
+            // SAFETY: as above; every string ends with a NUL.
+            found.push(unsafe { CStr::from_ptr(string) }.to_str().unwrap().to_owned());
+            // SAFETY: not past the null that ends the array.
+            array = unsafe { array.add(1) };
+        }
+    }
+
+    #[test]
+    fn what_a_launch_sets_hides_what_is_shared_and_the_last_of_a_name_counts() {
+        let shared = ChildSettings {
+            clear_env: true,
+            env: vec![pair("A", "shared"), pair("B", "shared"), pair("B", "again")],
+            working_directory: None,
+        };
+        let shared = Arc::new(shared);
+        let mut image = Image::default();
+        let first = launch(Arc::clone(&shared), &["1", "", "3"], vec![pair("A", "own"), pair("A", "later")]);
+        let call = image.fill(&first).unwrap();
+        assert_eq!(strings(call.argv), ["/bin/x", "1", "", "3"]);
+        assert_eq!(strings(call.envp), ["A=later", "B=again"]);
+        assert!(call.directory.is_null());
+
+        let call = image.fill(&launch(Arc::clone(&shared), &[], vec![pair("C", "own")])).unwrap();
+        assert_eq!(strings(call.envp), ["C=own", "A=shared", "B=again"]);
+        assert_eq!(strings(call.argv), ["/bin/x"]);
+
+        let other = ChildSettings { working_directory: Some("/tmp".into()), ..(*shared).clone() };
+        let call = image.fill(&launch(Arc::new(other), &[], vec![])).unwrap();
+        assert_eq!(strings([call.directory, ptr::null()].as_ptr()), ["/tmp"]);
+    }
+
+    #[test]
+    fn a_nul_byte_is_refused_wherever_it_stands() {
+        let settings = Arc::<ChildSettings>::default();
+        let mut image = Image::default();
+        for bad in [
+            launch(Arc::clone(&settings), &["a\0b"], vec![]),
+            launch(Arc::clone(&settings), &[], vec![pair("A", "a\0b")]),
+        ] {
+            assert_eq!(image.fill(&bad).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        }
+        assert!(image.fill(&launch(settings, &["fine"], vec![])).is_ok());
+    }
+}
