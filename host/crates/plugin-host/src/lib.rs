@@ -17,7 +17,8 @@ mod translate;
 pub use host::{PluginHost, StartOptions};
 pub use instance::{FailureCategory, InstanceFailure, InstanceFault, InstanceSpec, InstanceStats};
 pub use library::{
-    Catalog, CatalogProblem, ContentHash, ElfFault, FileFault, FileProblem, Library, PluginFile, Probe,
-    ProbeFault, ResolveError, Sealed, VerifiedFile, probe_here,
+    Catalog, CatalogProblem, ContentHash, ElfFault, FileFault, FileProblem, Ground, KeyFault, KeyId, Library,
+    PlaceFault, PluginFile, Probe, ProbeFault, ResolveError, Sealed, SignatureFault, Signer, Trust, TrustError,
+    TrustFault, TrustedKey, VerifiedFile, Writers, probe_here,
 };
 pub use orchestrator_plugin_api::{API_VERSION, ClassDescriptor, Descriptor, PluginKind};

@@ -99,7 +99,9 @@ impl Worker {
     }
 
     fn construct(&mut self) -> Result<Engine, InstanceFault> {
-        let library = Library::load(&self.file.path, self.probe.as_ref()).map_err(InstanceFault::Library)?;
+        let verified = self.file.verified().map_err(InstanceFault::Library)?;
+        let library =
+            Library::load_verified(&verified, self.probe.as_ref()).map_err(InstanceFault::Library)?;
         let restore = self.restore.take();
         let config = serde_json::Value::Object(self.spec.config.clone()).to_string();
         let birth = Birth {

@@ -1,13 +1,16 @@
 //! The libraries of a list of directories, and which of them exports a class.
 
-use super::file::PluginFile;
-use super::problem::FileProblem;
+use super::file::{Examined, PluginFile};
+use super::problem::{FileFault, FileProblem};
+use super::trust::place::{Directory, Opened};
+use super::trust::{PlaceFault, Trust};
 use orchestrator_core::config::nearest::nearest;
 use orchestrator_plugin_api::PluginKind;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use thiserror::Error;
 
 /// What a scan of the plugin directories found.
@@ -16,9 +19,11 @@ use thiserror::Error;
 /// first one serves it.
 #[derive(Debug, Default)]
 pub struct Catalog {
+    trust: Arc<Trust>,
     directories: Vec<PathBuf>,
     files: Vec<PluginFile>,
-    unusable: Vec<(PluginFile, FileProblem)>,
+    /// Each with the number of its problem.
+    unusable: Vec<(PluginFile, usize)>,
     problems: Vec<CatalogProblem>,
 }
 
@@ -32,6 +37,14 @@ pub enum CatalogProblem {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// A directory that is not read, since others could put libraries into it.
+    #[error("the plugin directory {}: {fault}; nothing of it was read", path.display())]
+    Refused {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        fault: PlaceFault,
     },
     /// A file that is no plugin.
     #[error(transparent)]
@@ -91,9 +104,15 @@ pub enum ResolveError {
 }
 
 impl Catalog {
-    /// Reads every `*.so` of the directories; nothing of them is executed. A directory named twice counts once.
+    /// As [`Self::scan_trusting`], whoever signed the files.
     pub fn scan<P: AsRef<Path>>(directories: impl IntoIterator<Item = P>) -> Self {
-        let mut catalog = Self::default();
+        Self::scan_trusting(Trust::default(), directories)
+    }
+
+    /// Reads every `*.so` of the directories; nothing of them is executed. A directory named twice counts once. What others
+    /// could change is not read, and what is not trusted serves no class.
+    pub fn scan_trusting<P: AsRef<Path>>(trust: Trust, directories: impl IntoIterator<Item = P>) -> Self {
+        let mut catalog = Self { trust: Arc::new(trust), ..Self::default() };
         let mut seen = BTreeSet::new();
         for directory in directories {
             let directory = directory.as_ref();
@@ -116,8 +135,8 @@ impl Catalog {
     }
 
     /// Libraries with a readable descriptor that this host cannot use, and why.
-    pub fn unusable(&self) -> impl Iterator<Item = (&PluginFile, &FileProblem)> {
-        self.unusable.iter().map(|(file, problem)| (file, problem))
+    pub fn unusable(&self) -> impl Iterator<Item = (&PluginFile, &CatalogProblem)> {
+        self.unusable.iter().map(|(file, problem)| (file, &self.problems[*problem]))
     }
 
     /// The library that serves a class.
@@ -129,7 +148,7 @@ impl Catalog {
             return Ok(file);
         }
         let exports = |file: &PluginFile| file.class(kind, class).is_some();
-        if let Some((_, problem)) = self.unusable.iter().find(|(file, _)| exports(file)) {
+        if let Some((_, problem)) = self.unusable().find(|(file, _)| exports(file)) {
             return Err(ResolveError::Unusable { class: class.to_owned(), problem: problem.to_string() });
         }
         Err(self.other_kind(kind, class).unwrap_or_else(|| self.unknown(kind, class)))
@@ -137,29 +156,51 @@ impl Catalog {
 
     fn add_directory(&mut self, directory: &Path) {
         self.directories.push(directory.to_owned());
-        match libraries_in(directory) {
-            Ok(paths) => paths.iter().for_each(|path| self.add_file(path)),
+        let path = directory.to_owned();
+        match Directory::of_plugins(directory) {
+            Ok(place) => self.add_files(&path, &place),
+            Err(PlaceFault::Unreadable(source)) => {
+                self.problems.push(CatalogProblem::Directory { path, source });
+            }
+            Err(fault) => self.problems.push(CatalogProblem::Refused { path, fault }),
+        }
+    }
+
+    fn add_files(&mut self, path: &Path, place: &Directory) {
+        let names = match place.libraries() {
+            Ok(names) => names,
             Err(source) => {
-                self.problems.push(CatalogProblem::Directory { path: directory.to_owned(), source });
+                return self.problems.push(CatalogProblem::Directory { path: path.to_owned(), source });
+            }
+        };
+        for name in names {
+            let opened = place.again().map_err(PlaceFault::Unreadable).and_then(|place| place.open(&name));
+            match opened {
+                Ok(opened) => self.add_file(&path.join(name), opened),
+                // A link to a directory is as little a library as a directory.
+                Err(PlaceFault::NoFile) => {}
+                Err(fault) => {
+                    let problem = FileProblem::new(&path.join(name), FileFault::Place(fault));
+                    self.problems.push(problem.into());
+                }
             }
         }
     }
 
-    fn add_file(&mut self, path: &Path) {
-        let file = match PluginFile::inspect(path) {
-            Ok(file) => file,
+    fn add_file(&mut self, path: &Path, opened: Opened) {
+        let Examined { file, verdict, .. } = match PluginFile::examine(path, opened, &self.trust) {
+            Ok(examined) => examined,
             Err(problem) => return self.problems.push(problem.into()),
         };
-        match file.check_compatible() {
+        let verdict = verdict.map_err(|fault| FileProblem::new(path, FileFault::Trust(fault)));
+        match verdict.and_then(|()| file.check_compatible()) {
             Ok(()) => {
                 self.note_duplicates(&file);
                 self.files.push(file);
             }
             Err(problem) => {
-                self.problems.push(CatalogProblem::File(problem));
-                if let Err(problem) = file.check_compatible() {
-                    self.unusable.push((file, problem));
-                }
+                self.unusable.push((file, self.problems.len()));
+                self.problems.push(problem.into());
             }
         }
     }
@@ -195,19 +236,6 @@ impl Catalog {
             directories: self.directories.clone(),
         }
     }
-}
-
-/// Every `*.so` of a directory, by name; symbolic links to files count.
-fn libraries_in(directory: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut paths = Vec::new();
-    for entry in std::fs::read_dir(directory)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "so") && path.is_file() {
-            paths.push(path);
-        }
-    }
-    paths.sort();
-    Ok(paths)
 }
 
 /// `; did you mean …? (classes: …; searched: …)`

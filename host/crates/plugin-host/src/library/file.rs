@@ -2,11 +2,16 @@
 
 use super::elf::Elf;
 use super::problem::{FileFault, FileProblem};
+use super::trust::place::Opened;
+use super::trust::{Evidence, Ground, Signer, Trust, TrustFault};
 use super::verified::VerifiedFile;
+use orchestrator_core::config::model::Sha256;
 use orchestrator_plugin_api::abi::DESCRIPTOR_SECTION;
 use orchestrator_plugin_api::{API_VERSION, ClassDescriptor, Descriptor, PanicStrategy, PluginKind};
 use semver::Version;
+use sha2::Digest;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The content's BLAKE3 hash: what a library is known by.
 pub type ContentHash = blake3::Hash;
@@ -20,30 +25,67 @@ pub struct PluginFile {
     pub descriptor: Descriptor,
     /// Hash of its content.
     pub hash: ContentHash,
+    /// The hash of its content by which people name it.
+    pub sha256: Sha256,
     /// Its size in bytes.
     pub size: u64,
+    /// Who signed it.
+    pub signer: Signer,
+    /// Why it is trusted.
+    pub ground: Ground,
+    /// By what rules; they are applied again when it is loaded.
+    trust: Arc<Trust>,
+}
+
+/// A file that was read by the rules of trust, and whether it passed.
+pub(super) struct Examined {
+    pub(super) file: PluginFile,
+    pub(super) bytes: Vec<u8>,
+    pub(super) verdict: Result<(), TrustFault>,
 }
 
 impl PluginFile {
-    /// Reads and checks a file; nothing of it is executed.
+    /// Reads and checks a file by whomever it may be; nothing of it is executed, and it is not asked whether it is to be
+    /// trusted.
     ///
     /// # Errors
     /// Unreadable, truncated, foreign, no plugin, or a damaged descriptor.
     pub fn inspect(path: &Path) -> Result<Self, FileProblem> {
-        Self::with_bytes(path).map(|(file, _)| file)
-    }
-
-    /// As [`Self::inspect`], and hands out the very bytes that were checked.
-    pub(crate) fn with_bytes(path: &Path) -> Result<(Self, Vec<u8>), FileProblem> {
         let bytes =
             std::fs::read(path).map_err(|error| FileProblem::new(path, FileFault::Unreadable(error)))?;
-        Self::of_bytes(path, &bytes).map(|file| (file, bytes))
+        Self::of_bytes(path, &bytes)
     }
 
     /// What these bytes, which were read at `path`, say about themselves.
-    pub(crate) fn of_bytes(path: &Path, bytes: &[u8]) -> Result<Self, FileProblem> {
+    pub(super) fn of_bytes(path: &Path, bytes: &[u8]) -> Result<Self, FileProblem> {
         let descriptor = read_descriptor(bytes).map_err(|fault| FileProblem::new(path, fault))?;
-        Ok(Self { path: path.to_owned(), descriptor, hash: blake3::hash(bytes), size: bytes.len() as u64 })
+        Ok(Self {
+            path: path.to_owned(),
+            descriptor,
+            hash: blake3::hash(bytes),
+            sha256: Sha256(sha2::Sha256::digest(bytes).into()),
+            size: bytes.len() as u64,
+            signer: Signer::Unsigned,
+            ground: Ground::NotRequired,
+            trust: Arc::default(),
+        })
+    }
+
+    /// Reads an opened file once and judges what was read. A file that is not trusted still says what it is, so that it
+    /// can be said what is missing.
+    pub(super) fn examine(
+        path: &Path,
+        mut opened: Opened,
+        trust: &Arc<Trust>,
+    ) -> Result<Examined, FileProblem> {
+        let bytes = opened.read().map_err(|fault| FileProblem::new(path, FileFault::Place(fault)))?;
+        let mut file = Self::of_bytes(path, &bytes)?;
+        let evidence = Evidence::of(&opened, path, &bytes, file.sha256);
+        let verdict = trust.judge(&evidence).map(|(signer, ground)| {
+            (file.signer, file.ground) = (signer, ground);
+        });
+        file.trust = Arc::clone(trust);
+        Ok(Examined { file, bytes, verdict })
     }
 
     /// Reads and checks the file once more, for good: what is handed out can be loaded.
@@ -51,7 +93,12 @@ impl PluginFile {
     /// # Errors
     /// The first check that fails, or other content than this value was made of.
     pub fn verified(&self) -> Result<VerifiedFile, FileProblem> {
-        VerifiedFile::again(self)
+        let verified = VerifiedFile::open(&self.path, &self.trust)?;
+        if verified.file().hash == self.hash {
+            Ok(verified)
+        } else {
+            Err(FileProblem::new(&self.path, FileFault::Changed))
+        }
     }
 
     /// Whether this host can take the library into its process.

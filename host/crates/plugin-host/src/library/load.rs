@@ -11,7 +11,7 @@ use orchestrator_plugin_api::abi::PluginLibraryRef;
 use semver::Version;
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// A library in this process. It is never unloaded: thread-local destructors and references into it would outlive it.
 #[derive(Clone, Copy)]
@@ -25,15 +25,16 @@ impl Library {
         self.module
     }
 
-    /// Loads the library at `path`, or hands out the one with the same content that is loaded already.
+    /// Loads the library at `path`, whoever signed it, or hands out the one with the same content that is loaded already.
     ///
-    /// The order: read → size and extents → descriptor → version and panic strategy → private copy → trial load in a
+    /// The order: owner and permissions → read → size and extents → descriptor → trust → private copy → version and panic
+    /// strategy → trial load in a
     /// process of its own, where `probe` says so → load → header → layout → root module.
     ///
     /// # Errors
     /// The first step that fails.
     pub fn load(path: &Path, probe: Option<&Probe>) -> Result<Self, FileProblem> {
-        Self::load_verified(&VerifiedFile::open(path)?, probe)
+        Self::load_verified(&VerifiedFile::open(path, &Arc::default())?, probe)
     }
 
     /// As [`Self::load`], of bytes that were read and checked before: the path is not looked at again.

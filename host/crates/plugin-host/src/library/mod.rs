@@ -8,6 +8,7 @@ mod load;
 mod probe;
 mod problem;
 mod sealed;
+mod trust;
 mod verified;
 
 pub use catalog::{Catalog, CatalogProblem, ResolveError};
@@ -17,4 +18,5 @@ pub use load::Library;
 pub use probe::{Probe, probe_here};
 pub use problem::{FileFault, FileProblem, ProbeFault};
 pub use sealed::Sealed;
+pub use trust::{Ground, KeyFault, KeyId, PlaceFault, SignatureFault, Signer, Trust, TrustError, TrustFault, TrustedKey, Writers};
 pub use verified::VerifiedFile;

@@ -1,6 +1,7 @@
 //! Why a file is not used as a plugin library.
 
 use super::elf::ElfFault;
+use super::trust::{PlaceFault, TrustFault};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -31,6 +32,12 @@ pub enum FileFault {
     /// It cannot be read.
     #[error("cannot be read ({0}); check that it exists and its permissions")]
     Unreadable(#[source] io::Error),
+    /// Somebody else could change it.
+    #[error(transparent)]
+    Place(#[from] PlaceFault),
+    /// It is not trusted.
+    #[error(transparent)]
+    Trust(#[from] TrustFault),
     /// It is no whole shared library for this machine.
     #[error("{0}; build or copy it again, or remove it from the directory")]
     Elf(#[source] ElfFault),

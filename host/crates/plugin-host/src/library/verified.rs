@@ -1,10 +1,13 @@
 //! A file whose bytes were checked, together with those very bytes.
 
-use super::file::{ContentHash, PluginFile};
+use super::file::{ContentHash, Examined, PluginFile};
 use super::problem::{FileFault, FileProblem};
 use super::sealed::Sealed;
+use super::trust::Trust;
+use super::trust::place::Opened;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::Arc;
 
 /// A library that passed every check of files, and the bytes that did so.
 ///
@@ -17,26 +20,18 @@ pub struct VerifiedFile {
 }
 
 impl VerifiedFile {
-    /// Reads and checks a file. Nothing of it is executed.
+    /// Reads a file once and checks what was read: who may change it, what it is, whether it is trusted. Nothing of it is
+    /// executed.
     ///
     /// # Errors
     /// The first check that fails.
-    pub fn open(path: &Path) -> Result<Self, FileProblem> {
-        let (file, bytes) = PluginFile::with_bytes(path)?;
-        Self::seal(file, &bytes)
-    }
-
-    /// As [`Self::open`] for a file that was checked before, whose content must be the same.
-    ///
-    /// # Errors
-    /// The first check that fails, or other content than was checked before.
-    pub(super) fn again(known: &PluginFile) -> Result<Self, FileProblem> {
-        let verified = Self::open(&known.path)?;
-        if verified.file.hash == known.hash {
-            Ok(verified)
-        } else {
-            Err(FileProblem::new(&known.path, FileFault::Changed))
-        }
+    pub fn open(path: &Path, trust: &Arc<Trust>) -> Result<Self, FileProblem> {
+        let problem = |fault| FileProblem::new(path, fault);
+        let opened = Opened::at(path).map_err(|fault| problem(FileFault::Place(fault)))?;
+        let Examined { file, bytes, verdict } = PluginFile::examine(path, opened, trust)?;
+        verdict.map_err(|fault| problem(FileFault::Trust(fault)))?;
+        let sealed = Sealed::new(&bytes, &file.hash).map_err(|error| problem(FileFault::Stage(error)))?;
+        Ok(Self { file, sealed })
     }
 
     /// What another process verified and handed over; `path` is what to call it, `hash` what it must be.
@@ -61,11 +56,5 @@ impl VerifiedFile {
     /// The bytes, for a process that is to load them.
     pub fn sealed(&self) -> &Sealed {
         &self.sealed
-    }
-
-    fn seal(file: PluginFile, bytes: &[u8]) -> Result<Self, FileProblem> {
-        let sealed = Sealed::new(bytes, &file.hash)
-            .map_err(|error| FileProblem::new(&file.path, FileFault::Stage(error)))?;
-        Ok(Self { file, sealed })
     }
 }

@@ -1,0 +1,14 @@
+//! Whether a file may be loaded: whom it belongs to, who may change it, who signed it.
+//!
+//! - [`place`]: the way to a file, held open step by step, and who may change what lies on it;
+//! - [`signature`]: signatures and keys in the format of minisign;
+//! - [`policy`]: `plugins.trust` and its verdict.
+
+pub(crate) mod place;
+mod policy;
+mod signature;
+
+pub use place::{PlaceFault, Writers};
+pub(crate) use policy::Evidence;
+pub use policy::{Ground, Trust, TrustError, TrustFault};
+pub use signature::{KeyFault, KeyId, SignatureFault, Signer, TrustedKey};
