@@ -9,7 +9,7 @@ use orchestrator_core::scheduler::SpawnFault;
 use orchestrator_exec_local::ExecError;
 use orchestrator_exec_local::orphans::OrphanError;
 use orchestrator_files::FilesError;
-use orchestrator_plugin_host::{FailureCategory, InstanceFailure};
+use orchestrator_plugin_host::{FailureCategory, InstanceFailure, TrustError};
 use orchestrator_store::StoreError;
 
 use crate::exit::Exit;
@@ -48,6 +48,9 @@ pub(crate) enum Failure {
     /// A plugin library that was named cannot be used; the sentence of the plugin room.
     #[error("{0}")]
     PluginFile(String),
+    /// `plugins.trust` cannot be used; the sentence of the plugin room.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// Plugin instances without which the run cannot go on; all of them.
     #[error("the run cannot go on without its plugins")]
     Plugins(Vec<InstanceFailure>),
@@ -160,6 +163,7 @@ impl Failure {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Config(_)
+            | Self::Trust(_)
             | Self::Binary(_)
             | Self::NoProgram
             | Self::CalibrationOff
@@ -220,7 +224,7 @@ impl Failure {
 
     fn code(&self) -> &'static str {
         match self {
-            Self::Config(_) => "config",
+            Self::Config(_) | Self::Trust(_) => "config",
             Self::Preflight(_) => "preflight",
             Self::Files(_) => "files",
             Self::Executor(_) | Self::Orphans(_) => "executor",

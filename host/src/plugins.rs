@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use orchestrator_plugin_host::{Catalog, CatalogProblem, FileFault};
+use orchestrator_core::config::model as configured;
+use orchestrator_plugin_host::{Catalog, CatalogProblem, FileFault, Trust, TrustError};
 
 /// The variable that names directories, separated by colons.
 const VARIABLE: &str = "ORCHESTRATOR_PLUGINS_DIR";
@@ -72,9 +73,13 @@ impl SearchPath {
         Self::new(flags, environment, configured, std::env::current_exe().ok().as_deref())
     }
 
-    /// Reads all libraries; nothing of them is executed.
-    pub(crate) fn scan(&self) -> Catalog {
-        Catalog::scan(self.0.iter().map(|(path, _)| path))
+    /// Reads all libraries; nothing of them is executed, and what is not trusted serves no class.
+    ///
+    /// # Errors
+    /// A key of `plugins.trust.keys` cannot be used.
+    pub(crate) fn scan(&self, trust: &configured::Trust) -> Result<Catalog, TrustError> {
+        let trust = Trust::new(trust)?;
+        Ok(Catalog::scan_trusting(trust, self.0.iter().map(|(path, _)| path)))
     }
 
     /// Whether a problem of the catalog is worth a word: a library of something else beside the program is not.
@@ -114,7 +119,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("libother.so"), "no library at all").unwrap();
         let named = SearchPath(vec![(folder.path().to_owned(), NamedBy::Flag)]);
-        let catalog = named.scan();
+        let catalog = named.scan(&configured::Trust::default()).unwrap();
         let problems: Vec<_> = catalog.problems().collect();
         assert_eq!(problems.len(), 1);
         assert!(named.concerns(problems[0]), "a broken file is always told of");

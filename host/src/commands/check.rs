@@ -22,7 +22,8 @@ pub(super) fn check(args: &CheckArgs, session: &Session) -> Result<Exit, Failure
     let configured = &loaded.config.plugins.directories;
     let search =
         SearchPath::of_this_program(&args.selection.plugins_dir, session.sources.environment(), configured);
-    let plan = preflight::check(&loaded, &search, &search.scan(), Depth::All).accept(session)?;
+    let catalog = search.scan(&loaded.config.plugins.trust)?;
+    let plan = preflight::check(&loaded, &search, &catalog, Depth::All).accept(session)?;
     let before = before(&plan.state)?;
     if session.json() {
         let counts = before.as_ref().map(|overview| overview.counts);

@@ -39,7 +39,7 @@ fn go(selection: &Selection, wishes: Wishes, session: &Session) -> Result<Exit, 
     }
     crate::logging::begin(session, &config.logging);
     let search = search_path(selection, session, &loaded);
-    let catalog = search.scan();
+    let catalog = search.scan(&config.plugins.trust)?;
     let plan = preflight::check(&loaded, &search, &catalog, Depth::First).accept(session)?;
     let program = plan.binary.ok_or(Failure::NoProgram)?;
     let prints = Fingerprints::of(config, &program).map_err(Failure::file("read", &program))?;

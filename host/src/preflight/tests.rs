@@ -17,7 +17,8 @@ fn checked(folder: &Path, text: &str) -> Preflight {
     let request = LoadRequest { file: Some(file), ..LoadRequest::default() };
     let loaded = load(&request, &SystemSources::new()).unwrap();
     let search = SearchPath(vec![(folder.to_owned(), NamedBy::Flag)]);
-    check(&loaded, &search, &search.scan(), Depth::All)
+    let catalog = search.scan(&loaded.config.plugins.trust).unwrap();
+    check(&loaded, &search, &catalog, Depth::All)
 }
 
 fn exit(preflight: &Preflight) -> Option<Exit> {

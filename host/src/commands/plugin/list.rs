@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use orchestrator_core::config::Sources;
+use orchestrator_core::config::model::Plugins;
 use orchestrator_plugin_host::Catalog;
 use serde_json::{Value, json};
 
@@ -22,12 +23,13 @@ pub(super) fn list(args: &ListArgs, session: &Session) -> Result<Exit, Failure> 
     let configured = match config {
         Some(file) => {
             let selection = Selection { config: Some(file), ..Selection::default() };
-            session.load(&selection)?.config.plugins.directories
+            session.load(&selection)?.config.plugins
         }
-        None => Vec::new(),
+        None => Plugins::default(),
     };
-    let search = SearchPath::of_this_program(&args.plugins_dir, session.sources.environment(), &configured);
-    let catalog = search.scan();
+    let directories = &configured.directories;
+    let search = SearchPath::of_this_program(&args.plugins_dir, session.sources.environment(), directories);
+    let catalog = search.scan(&configured.trust)?;
     if session.json() {
         session.print_json(&list_json(&search, &catalog))?;
     } else {
@@ -53,11 +55,12 @@ fn list_text(search: &SearchPath, catalog: &Catalog) -> String {
     for file in catalog.files() {
         let about = &file.descriptor;
         text.push_str(&format!(
-            "\n{}\n  {} {}, contract {}\n",
+            "\n{}\n  {} {}, contract {}, signer {}\n",
             file.path.display(),
             about.name,
             about.version,
-            about.api
+            about.api,
+            file.signer
         ));
         for class in &about.classes {
             let used = catalog.resolve(class.kind, &class.class).is_ok_and(|used| used.path == file.path);

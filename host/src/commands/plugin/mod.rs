@@ -36,5 +36,7 @@ fn file_json(file: &PluginFile) -> Value {
     value["path"] = json!(file.path);
     value["size"] = file.size.into();
     value["blake3"] = file.hash.to_hex().as_str().into();
+    value["sha256"] = json!(file.sha256);
+    value["signer"] = file.signer.to_string().into();
     value
 }

@@ -53,7 +53,9 @@ impl PluginFile {
     pub fn inspect(path: &Path) -> Result<Self, FileProblem> {
         let bytes =
             std::fs::read(path).map_err(|error| FileProblem::new(path, FileFault::Unreadable(error)))?;
-        Self::of_bytes(path, &bytes)
+        let mut file = Self::of_bytes(path, &bytes)?;
+        file.signer = Signer::named_beside(path);
+        Ok(file)
     }
 
     /// What these bytes, which were read at `path`, say about themselves.

@@ -3,6 +3,7 @@
 use minisign_verify::{Error, PublicKey, Signature};
 use orchestrator_core::config::model::is_public_key;
 use std::fmt;
+use std::path::Path;
 use thiserror::Error;
 
 /// More than a signature has.
@@ -61,6 +62,16 @@ pub enum Signer {
     Unverified(KeyId),
     /// Nobody.
     Unsigned,
+}
+
+impl Signer {
+    /// Whom the signature beside a file names; nothing is verified.
+    pub(crate) fn named_beside(path: &Path) -> Self {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(ENDING);
+        let text = std::fs::read_to_string(beside).unwrap_or_default();
+        SignatureText::parse(&text).map_or(Self::Unsigned, |found| Self::Unverified(found.signer))
+    }
 }
 
 impl fmt::Display for Signer {
