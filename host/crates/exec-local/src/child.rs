@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use orchestrator_core::AttemptId;
 use orchestrator_core::metrics::Usage;
-use orchestrator_ports::Launch;
+use orchestrator_core::scheduler::ProcessIdentity;
+use orchestrator_ports::{ExecutorEvent, Launch};
 use rustix::process::Signal;
 
 use crate::capture::Capture;
@@ -58,6 +59,15 @@ impl Lingering {
             (false, true) => self.kill_at + UNKILLABLE,
         }
     }
+}
+
+/// Whether the loop has begun to hear of a child, and the runtime of its start.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Hearing {
+    /// Just born: only its end is listened for. A short task ends before more is worth its cost.
+    End(ProcessIdentity),
+    /// Its start was told and its captured streams are listened to.
+    All,
 }
 
 /// A descendant that outlives the main process.
@@ -118,6 +128,8 @@ pub(crate) struct Child {
     pub(crate) captures: [Option<Capture>; 2],
     /// Where it stands.
     pub(crate) phase: Phase,
+    /// What is heard of it.
+    pub(crate) hearing: Hearing,
     /// What we sent to it.
     pub(crate) orders: Orders,
     /// What descendants used that we reaped.
@@ -127,6 +139,7 @@ pub(crate) struct Child {
 impl Child {
     /// A process that was just started.
     pub(crate) fn new(launch: &Launch, spawned: Spawned, born: Instant, mark: Mark) -> Self {
+        let identity = ProcessIdentity { pid: spawned.pid, start_ticks: spawned.start_ticks };
         Self {
             attempt: launch.attempt,
             pid: spawned.pid,
@@ -136,6 +149,7 @@ impl Child {
             marker: marker(launch),
             captures: spawned.captures,
             phase: Phase::Running,
+            hearing: Hearing::End(identity),
             orders: Orders::default(),
             extra: Usage::default(),
         }
@@ -144,6 +158,12 @@ impl Child {
     /// For those who look for its descendants.
     pub(crate) fn key(&self) -> TreeKey<'_> {
         TreeKey { main: self.pid, marker: &self.marker }
+    }
+
+    /// Its start, if that has not been told yet.
+    pub(crate) fn untold(&mut self) -> Option<ExecutorEvent> {
+        let Hearing::End(identity) = std::mem::replace(&mut self.hearing, Hearing::All) else { return None };
+        Some(ExecutorEvent::Started { attempt: self.attempt, identity })
     }
 
     /// Whether somebody still holds a captured stream.

@@ -121,6 +121,9 @@ impl ProcTable {
     /// Living orphans that came to us after leaving the host's session: no room launches such a child, so some
     /// attempt's process did, whatever its environment says. With their descendants.
     pub(crate) fn escaped_orphans(&self) -> Vec<Stat> {
+        if self.entries.is_empty() {
+            return Vec::new();
+        }
         let me = std::process::id();
         let Some(own) = read_stat(me) else { return Vec::new() };
         let mut tree = HashSet::new();

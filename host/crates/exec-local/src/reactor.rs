@@ -4,21 +4,21 @@
 //! made of attempt ids, never of descriptor numbers, which may live on as duplicates in a child between its birth and
 //! its exec.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
 use orchestrator_core::AttemptId;
-use orchestrator_core::scheduler::{ProcessIdentity, SpawnFault};
+use orchestrator_core::scheduler::SpawnFault;
 use orchestrator_ports::{ExecutorEvent, Launch, SignalScope, Sink, StopSignal};
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 use rustix::process::Signal;
 
 use crate::capture::Pumped;
-use crate::child::{Child, Phase};
+use crate::child::{Child, Hearing, Phase};
 use crate::error::ExecError;
 use crate::executor::{Bell, Options, Order};
 use crate::oom::OomWatch;
@@ -37,6 +37,8 @@ const KILL_ROUNDS: usize = 16;
 const BUFFER: usize = 64 * 1024;
 /// Counters are read and orphans reaped this often while attempts run.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// A child that lives for so long is told and its streams are listened to; one that ends sooner is told with its end.
+const YOUTH: Duration = Duration::from_millis(1);
 /// After a shutdown was ordered, processes that cannot be killed are given up.
 const LAST_WAIT: Duration = Duration::from_secs(10);
 
@@ -82,6 +84,11 @@ pub(crate) struct Reactor {
     bell: Arc<Bell>,
     epoll: OwnedFd,
     pub(crate) children: HashMap<AttemptId, Child>,
+    /// Those whose main process has ended.
+    pub(crate) lingering: BTreeSet<AttemptId>,
+    /// Launched since the moment, of whom only the end is heard.
+    young: Vec<AttemptId>,
+    young_since: Instant,
     /// The attempt whose launch is neither refused nor among `children` yet.
     pub(crate) launching: Option<AttemptId>,
     pub(crate) pids: PidLog,
@@ -113,6 +120,9 @@ impl Reactor {
             bell,
             epoll,
             children: HashMap::new(),
+            lingering: BTreeSet::new(),
+            young: Vec::new(),
+            young_since: Instant::now(),
             launching: None,
             pids: PidLog::new(),
             epoch: None,
@@ -151,14 +161,23 @@ impl Reactor {
     /// How long to wait if nothing happens; for ever when nothing runs.
     fn patience(&self) -> Option<Duration> {
         let now = Instant::now();
-        let lingering = self.children.values().filter_map(|child| match &child.phase {
-            Phase::Lingering(lingering) => Some(lingering.deadline()),
-            Phase::Running => None,
-        });
+        if !self.young.is_empty() {
+            return Some((self.young_since + YOUTH).saturating_duration_since(now));
+        }
+        let lingering = self.deadlines().map(|(_, deadline)| deadline);
         let routine = (!self.children.is_empty()).then(|| now + HOUSEKEEPING.min(self.pids.longest_gap()));
         let next = lingering.chain(routine).chain(self.ending).min()?;
         // A millisecond more, lest rounding wake us just before the moment.
         Some(next.saturating_duration_since(now) + Duration::from_millis(1))
+    }
+
+    /// The children whose main process has ended, each with the next moment at which something is to be done about it.
+    fn deadlines(&self) -> impl Iterator<Item = (AttemptId, Instant)> {
+        let children = self.lingering.iter().filter_map(|attempt| self.children.get(attempt));
+        children.filter_map(|child| match &child.phase {
+            Phase::Lingering(lingering) => Some((child.attempt, lingering.deadline())),
+            Phase::Running => None,
+        })
     }
 
     fn hear(&mut self, key: u64) {
@@ -191,8 +210,11 @@ impl Reactor {
     /// Ends the capture of a stream.
     pub(crate) fn let_go(&mut self, attempt: AttemptId, index: usize) {
         let Some(child) = self.children.get_mut(&attempt) else { return };
+        let heard = child.hearing == Hearing::All;
         if let Some(capture) = child.captures[index].take() {
-            let _ = epoll::delete(&self.epoll, capture.pipe());
+            if heard {
+                let _ = epoll::delete(&self.epoll, capture.pipe());
+            }
             capture.finish();
         }
     }
@@ -262,31 +284,54 @@ impl Reactor {
         }
     }
 
-    /// From now on the loop hears of the child.
+    /// From now on the loop hears of the child's end.
     fn watch(&mut self, launch: &Launch, spawned: Spawned, born: Instant) {
         let attempt = launch.attempt;
-        let identity = ProcessIdentity { pid: spawned.pid, start_ticks: spawned.start_ticks };
         let mark = self.pids.launched(spawned.pid);
         if self.children.is_empty() {
             self.epoch = Some(mark);
         }
         let child = Child::new(launch, spawned, born, mark);
-        let mut heard = self.listen(&child.pidfd, attempt, Watch::Main);
-        for (index, capture) in child.captures.iter().enumerate() {
-            if let Some(capture) = capture {
-                heard = heard.and(self.listen(capture.pipe(), attempt, Watch::Stream(index)));
-            }
-        }
-        let pid = child.pid;
+        let heard = self.listen(&child.pidfd, attempt, Watch::Main);
         self.children.insert(attempt, child);
         self.launching = None;
-        (self.sink)(ExecutorEvent::Started { attempt, identity });
-        if let Err(error) = heard {
-            // Only when the kernel's limit of epoll watches (per user) is exhausted: without ears it cannot be kept.
-            tracing::error!(%attempt, %error, "a process cannot be watched (fs.epoll.max_user_watches); it is ended");
-            signal::to_group(pid, Signal::KILL);
-            sweep::await_unheard(self, attempt);
+        if self.young.is_empty() {
+            self.young_since = born;
         }
+        self.young.push(attempt);
+        if let Err(error) = heard {
+            self.end_unheard(attempt, error);
+        }
+    }
+
+    /// Children that have lived for a while are told, and their streams listened to.
+    fn grow_up(&mut self, now: Instant) {
+        if self.young.is_empty() || now < self.young_since + YOUTH {
+            return;
+        }
+        for attempt in std::mem::take(&mut self.young) {
+            let Some(child) = self.children.get_mut(&attempt) else { continue };
+            let Some(started) = child.untold() else { continue };
+            let mut heard = Ok(());
+            let child = &self.children[&attempt];
+            for (index, capture) in child.captures.iter().enumerate() {
+                if let Some(capture) = capture {
+                    heard = heard.and(self.listen(capture.pipe(), attempt, Watch::Stream(index)));
+                }
+            }
+            self.tell(started);
+            if let Err(error) = heard {
+                self.end_unheard(attempt, error);
+            }
+        }
+    }
+
+    /// Only when the kernel's limit of epoll watches (per user) is exhausted: without ears a child cannot be kept.
+    fn end_unheard(&mut self, attempt: AttemptId, error: Errno) {
+        let Some(pid) = self.children.get(&attempt).map(|child| child.pid) else { return };
+        tracing::error!(%attempt, %error, "a process cannot be watched (fs.epoll.max_user_watches); it is ended");
+        signal::to_group(pid, Signal::KILL);
+        sweep::await_unheard(self, attempt);
     }
 
     /// Has the loop hear of a descriptor's readiness.
@@ -395,9 +440,9 @@ impl Reactor {
 
     fn keep_deadlines(&mut self) {
         let now = Instant::now();
-        let due = |child: &&Child| matches!(&child.phase, Phase::Lingering(it) if it.deadline() <= now);
-        let attempts: Vec<AttemptId> =
-            self.children.values().filter(due).map(|child| child.attempt).collect();
+        self.grow_up(now);
+        let due = self.deadlines().filter(|(_, deadline)| *deadline <= now);
+        let attempts: Vec<AttemptId> = due.map(|(attempt, _)| attempt).collect();
         for attempt in attempts {
             sweep::advance(self, attempt);
         }

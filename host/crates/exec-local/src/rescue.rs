@@ -26,6 +26,7 @@ pub(crate) fn run(reactor: &mut Reactor) {
         if whole.is_err() {
             tracing::error!("descendants of these processes may be left until the next start");
         }
+        reactor.lingering.clear();
         let children: Vec<Child> = reactor.children.drain().map(|(_, child)| child).collect();
         for child in children {
             // A second panic over the same attempt must not keep the others from being told.
@@ -40,7 +41,10 @@ pub(crate) fn run(reactor: &mut Reactor) {
 }
 
 /// Kills a process, waits for its end and tells it.
-fn give_up(reactor: &Reactor, child: Child) {
+fn give_up(reactor: &Reactor, mut child: Child) {
+    if let Some(started) = child.untold() {
+        reactor.tell(started);
+    }
     signal::to_group(child.pid, Signal::KILL);
     signal::to_pidfd(&child.pidfd, Signal::KILL);
     sweep::has_ended(&child, Some(crate::child::UNKILLABLE));

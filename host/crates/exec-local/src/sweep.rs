@@ -36,6 +36,7 @@ pub(crate) fn main_ended(reactor: &mut Reactor, attempt: AttemptId) {
         outlived: false,
         strays: Vec::new(),
     });
+    reactor.lingering.insert(attempt);
     let Some(child) = reactor.children.get(&attempt) else { return };
     reactor.ignore(&child.pidfd);
     advance(reactor, attempt);
@@ -189,11 +190,13 @@ fn conclude(reactor: &mut Reactor, attempt: AttemptId) {
     for index in 0..2 {
         reactor.let_go(attempt, index);
     }
+    reactor.lingering.remove(&attempt);
     let Some(child) = reactor.children.remove(&attempt) else { return };
     finish(reactor, child, leaked);
 }
 
-fn finish(reactor: &mut Reactor, child: Child, leaked: bool) {
+fn finish(reactor: &mut Reactor, mut child: Child, leaked: bool) {
+    let untold = child.untold();
     let Child { attempt, pid, pidfd, orders, extra, phase, .. } = child;
     let Phase::Lingering(lingering) = phase else { return };
     for stray in &lingering.strays {
@@ -209,6 +212,9 @@ fn finish(reactor: &mut Reactor, child: Child, leaked: bool) {
     let oom = killed && !orders.kill && reactor.oom.explains_a_death();
     if reactor.children.is_empty() {
         reactor.reap_orphans();
+    }
+    if let Some(started) = untold {
+        reactor.tell(started);
     }
     reactor.tell(ExecutorEvent::Exited { attempt, status, usage, oom, leaked });
 }

@@ -312,17 +312,25 @@ fn a_launch_after_the_end_of_the_executor_is_answered() {
 #[test]
 fn after_a_panic_of_its_thread_nothing_is_left_running_or_untold() {
     let (sender, events) = std::sync::mpsc::channel();
-    let once = std::sync::atomic::AtomicBool::new(true);
+    let (ordered, third_is_ordered) = std::sync::mpsc::channel::<()>();
+    let gate = std::sync::Mutex::new(Some(third_is_ordered));
     let sink = move |event| {
         let startled = matches!(event, ExecutorEvent::Started { attempt: AttemptId(2), .. });
         drop(sender.send(event));
-        let first = startled && once.swap(false, std::sync::atomic::Ordering::SeqCst);
-        assert!(!first, "a panic of the test's own");
+        if startled && let Some(gate) = gate.lock().unwrap().take() {
+            gate.recv_timeout(PATIENCE).expect("the third order");
+            panic!("a panic of the test's own");
+        }
     };
     let executor = LocalExecutor::start(Arc::new(sink), Options::default()).unwrap();
-    for attempt in 1..=3 {
+    for attempt in 1..=2 {
         executor.launch(launch(attempt, "/bin/sleep", &["600"]));
     }
+    for _ in 1..=2 {
+        assert!(matches!(events.recv_timeout(PATIENCE), Ok(ExecutorEvent::Started { .. })));
+    }
+    executor.launch(launch(3, "/bin/sleep", &["600"]));
+    ordered.send(()).unwrap();
     let mut ended = std::collections::BTreeMap::new();
     let mut third = false;
     while ended.len() < 2 || !third {
