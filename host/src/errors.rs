@@ -12,6 +12,7 @@ use orchestrator_files::FilesError;
 use orchestrator_plugin_host::{FailureCategory, InstanceFailure, TrustError};
 use orchestrator_store::StoreError;
 
+use crate::commands::plugin::NewPluginError;
 use crate::exit::Exit;
 use crate::report::Report;
 
@@ -51,6 +52,9 @@ pub(crate) enum Failure {
     /// `plugins.trust` cannot be used; the sentence of the plugin room.
     #[error(transparent)]
     Trust(#[from] TrustError),
+    /// No crate was made for a new plugin.
+    #[error(transparent)]
+    NewPlugin(#[from] NewPluginError),
     /// Plugin instances without which the run cannot go on; all of them.
     #[error("the run cannot go on without its plugins")]
     Plugins(Vec<InstanceFailure>),
@@ -191,6 +195,7 @@ impl Failure {
             | Self::NoAttempt { .. }
             | Self::Exists(_)
             | Self::Trace { .. }
+            | Self::NewPlugin(_)
             | Self::NoCommand(_) => Exit::Usage,
             Self::System { .. } => Exit::Internal,
         }
@@ -240,6 +245,7 @@ impl Failure {
             Self::AmbiguousTask { .. } => "ambiguous-task",
             Self::NoAttempt { .. } => "no-attempt",
             Self::Exists(_) => "exists",
+            Self::NewPlugin(_) => "plugin-new",
             Self::NoCommand(_) => "no-command",
             Self::File { .. } => "file",
             Self::Trace { .. } => "trace",

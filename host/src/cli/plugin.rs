@@ -1,14 +1,15 @@
-//! `plugin list`, `plugin inspect`.
+//! `plugin …`.
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 /// `plugin …`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginCommand {
     List(ListArgs),
     Inspect(InspectArgs),
+    New(NewArgs),
 }
 
 /// List the plugin libraries that are found: directories, classes, versions, and what is wrong with which file
@@ -28,6 +29,41 @@ pub(crate) struct ListArgs {
     /// Search the directories that this configuration names, too [default: config.yaml if there is one]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+}
+
+/// Begin a plugin: a crate of its own that builds, passes its test and can be used at once
+///
+/// It names the contract's crate, orchestrator-plugin-api, by version; --api-path names it by folder instead, while that
+/// version is not published.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  orchestrator plugin new disk-watch --kind metrics\n  orchestrator plugin new \
+                        license-seats --kind capacity --path ~/src/license-seats"
+)]
+pub(crate) struct NewArgs {
+    /// Name of the crate: lower-case letters, digits and dashes
+    pub(crate) name: String,
+
+    /// What the plugin does
+    #[arg(long)]
+    pub(crate) kind: NewKind,
+
+    /// Folder of the crate orchestrator-plugin-api
+    #[arg(long, value_name = "DIR")]
+    pub(crate) api_path: Option<PathBuf>,
+
+    /// Folder to make [default: the name, below the current one]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) path: Option<PathBuf>,
+}
+
+/// What a plugin does.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum NewKind {
+    /// It measures processes or the machine
+    Metrics,
+    /// It says how many processes may run
+    Capacity,
 }
 
 /// Show what a library says about itself, without loading it: classes, metrics, versions

@@ -10,7 +10,7 @@ mod explain;
 mod init;
 mod logs;
 mod man;
-mod plugin;
+pub(crate) mod plugin;
 mod replay_trace;
 mod run;
 mod schema;

@@ -2,6 +2,7 @@
 
 mod inspect;
 mod list;
+mod new;
 
 use orchestrator_plugin_host::{ClassDescriptor, PluginFile};
 use serde_json::{Value, json};
@@ -12,6 +13,7 @@ use crate::exit::Exit;
 use crate::session::Session;
 
 pub(super) use inspect::probe;
+pub(crate) use new::NewPluginError;
 
 /// Does what was typed.
 ///
@@ -21,6 +23,7 @@ pub(super) fn dispatch(command: PluginCommand, session: &Session) -> Result<Exit
     match command {
         PluginCommand::List(args) => list::list(&args, session),
         PluginCommand::Inspect(args) => inspect::inspect(&args, session),
+        PluginCommand::New(args) => new::new(&args, session),
     }
 }
 
