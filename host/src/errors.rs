@@ -13,6 +13,8 @@ use orchestrator_plugin_host::{FailureCategory, InstanceFailure, TrustError};
 use orchestrator_store::StoreError;
 
 use crate::commands::plugin::NewPluginError;
+use crate::commands::plugin::KeyError;
+use crate::commands::plugin::NewPluginError;
 use crate::exit::Exit;
 use crate::report::Report;
 
@@ -49,6 +51,12 @@ pub(crate) enum Failure {
     /// A plugin library that was named cannot be used; the sentence of the plugin room.
     #[error("{0}")]
     PluginFile(String),
+    /// A key cannot be made or used for signing.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A library is signed already.
+    #[error("{} exists already; add --force to replace it", .0.display())]
+    Signed(PathBuf),
     /// `plugins.trust` cannot be used; the sentence of the plugin room.
     #[error(transparent)]
     Trust(#[from] TrustError),
@@ -168,6 +176,7 @@ impl Failure {
         match self {
             Self::Config(_)
             | Self::Trust(_)
+            | Self::Key(_)
             | Self::Binary(_)
             | Self::NoProgram
             | Self::CalibrationOff
@@ -194,6 +203,7 @@ impl Failure {
             | Self::AmbiguousTask { .. }
             | Self::NoAttempt { .. }
             | Self::Exists(_)
+            | Self::Signed(_)
             | Self::Trace { .. }
             | Self::NewPlugin(_)
             | Self::NoCommand(_) => Exit::Usage,
@@ -230,6 +240,7 @@ impl Failure {
     fn code(&self) -> &'static str {
         match self {
             Self::Config(_) | Self::Trust(_) => "config",
+            Self::Key(_) => "key",
             Self::Preflight(_) => "preflight",
             Self::Files(_) => "files",
             Self::Executor(_) | Self::Orphans(_) => "executor",
@@ -244,7 +255,7 @@ impl Failure {
             Self::NeverLaunched { .. } => "never-launched",
             Self::AmbiguousTask { .. } => "ambiguous-task",
             Self::NoAttempt { .. } => "no-attempt",
-            Self::Exists(_) => "exists",
+            Self::Exists(_) | Self::Signed(_) => "exists",
             Self::NewPlugin(_) => "plugin-new",
             Self::NoCommand(_) => "no-command",
             Self::File { .. } => "file",

@@ -4,6 +4,7 @@ mod plugin;
 mod replay_trace;
 mod run;
 mod selection;
+mod signing;
 mod tasks;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -14,6 +15,7 @@ pub(crate) use plugin::{InspectArgs, ListArgs, NewArgs, NewKind, PluginCommand};
 pub(crate) use replay_trace::ReplayTraceArgs;
 pub(crate) use run::{CalibrateArgs, CheckArgs, InitArgs, RunArgs};
 pub(crate) use selection::{Selection, shell_word};
+pub(crate) use signing::{KeygenArgs, SignArgs, VerifyArgs};
 pub(crate) use tasks::{ExplainArgs, LogsArgs, StateSelection, StatusArgs};
 
 const ABOUT: &str = "Runs one program over many files, as many at once as the machine can bear.";

@@ -4,11 +4,17 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::signing::{KeygenArgs, SignArgs, VerifyArgs};
+
 /// `plugin …`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginCommand {
     List(ListArgs),
     Inspect(InspectArgs),
+    New(NewArgs),
+    Keygen(KeygenArgs),
+    Sign(SignArgs),
+    Verify(VerifyArgs),
     New(NewArgs),
 }
 

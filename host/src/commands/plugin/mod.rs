@@ -1,7 +1,12 @@
 //! `plugin …`: one file a command.
 
 mod inspect;
+mod keygen;
+mod keys;
 mod list;
+mod new;
+mod sign;
+mod verify;
 mod new;
 
 use orchestrator_plugin_host::{ClassDescriptor, PluginFile};
@@ -14,6 +19,8 @@ use crate::session::Session;
 
 pub(super) use inspect::probe;
 pub(crate) use new::NewPluginError;
+pub(crate) use keys::KeyError;
+pub(crate) use new::NewPluginError;
 
 /// Does what was typed.
 ///
@@ -23,6 +30,10 @@ pub(super) fn dispatch(command: PluginCommand, session: &Session) -> Result<Exit
     match command {
         PluginCommand::List(args) => list::list(&args, session),
         PluginCommand::Inspect(args) => inspect::inspect(&args, session),
+        PluginCommand::New(args) => new::new(&args, session),
+        PluginCommand::Keygen(args) => keygen::keygen(&args, session),
+        PluginCommand::Sign(args) => sign::sign(&args, session),
+        PluginCommand::Verify(args) => verify::verify(&args, session),
         PluginCommand::New(args) => new::new(&args, session),
     }
 }
