@@ -12,7 +12,6 @@ use orchestrator_files::FilesError;
 use orchestrator_plugin_host::{FailureCategory, InstanceFailure, TrustError};
 use orchestrator_store::StoreError;
 
-use crate::commands::plugin::NewPluginError;
 use crate::commands::plugin::KeyError;
 use crate::commands::plugin::NewPluginError;
 use crate::exit::Exit;

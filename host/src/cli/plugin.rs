@@ -15,7 +15,6 @@ pub(crate) enum PluginCommand {
     Keygen(KeygenArgs),
     Sign(SignArgs),
     Verify(VerifyArgs),
-    New(NewArgs),
 }
 
 /// List the plugin libraries that are found: directories, classes, versions, and what is wrong with which file

@@ -7,7 +7,6 @@ mod list;
 mod new;
 mod sign;
 mod verify;
-mod new;
 
 use orchestrator_plugin_host::{ClassDescriptor, PluginFile};
 use serde_json::{Value, json};
@@ -18,7 +17,6 @@ use crate::exit::Exit;
 use crate::session::Session;
 
 pub(super) use inspect::probe;
-pub(crate) use new::NewPluginError;
 pub(crate) use keys::KeyError;
 pub(crate) use new::NewPluginError;
 
@@ -34,7 +32,6 @@ pub(super) fn dispatch(command: PluginCommand, session: &Session) -> Result<Exit
         PluginCommand::Keygen(args) => keygen::keygen(&args, session),
         PluginCommand::Sign(args) => sign::sign(&args, session),
         PluginCommand::Verify(args) => verify::verify(&args, session),
-        PluginCommand::New(args) => new::new(&args, session),
     }
 }
 
