@@ -150,6 +150,12 @@ pub(crate) enum Failure {
         /// What is wrong with it.
         error: TraceError,
     },
+    /// There is no work to simulate.
+    #[error("there is nothing to simulate: {why}")]
+    NothingToSimulate {
+        /// Why not.
+        why: String,
+    },
     /// Something that the host itself needs cannot be had.
     #[error("cannot {what}: {source}")]
     System {
@@ -196,7 +202,7 @@ impl Failure {
             | Self::NoState { .. }
             | Self::File { .. }
             | Self::Stdout(_) => Exit::StateIo,
-            Self::NothingToDo { .. } => Exit::NothingToDo,
+            Self::NothingToDo { .. } | Self::NothingToSimulate { .. } => Exit::NothingToDo,
             Self::UnknownTask { .. }
             | Self::NeverLaunched { .. }
             | Self::AmbiguousTask { .. }
@@ -249,6 +255,7 @@ impl Failure {
             Self::State(_) | Self::StateLost(_) => "state",
             Self::Scan(_) => "scan",
             Self::NothingToDo { .. } => "nothing-to-do",
+            Self::NothingToSimulate { .. } => "nothing-to-simulate",
             Self::NoState { .. } => "no-state",
             Self::UnknownTask { .. } => "unknown-task",
             Self::NeverLaunched { .. } => "never-launched",
@@ -272,6 +279,9 @@ impl Failure {
             Self::NothingToDo { .. } => {
                 Some("see input.files_directory, input.file_pattern and input.recursive".to_owned())
             }
+            Self::NothingToSimulate { .. } => Some(
+                "give --trace FILE or --workload NAME, or let `orchestrator run` measure some tasks first".to_owned(),
+            ),
             Self::NoState { .. } => Some(
                 "name the run: its configuration, or --output DIR, or --state-dir DIR; `orchestrator run` begins one"
                     .to_owned(),

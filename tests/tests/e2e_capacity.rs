@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use orchestrator_tests::scene::Scene;
 use serde_json::Value;
@@ -105,7 +105,8 @@ fn odd_traces_are_answered_in_one_sentence() {
 #[test]
 fn recorded_traces_are_answered_at_a_bearable_cost() {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/traces");
-    let file = beside.join("ponder_rnaseq.csv");
+    let folder = std::env::var_os("ORCHESTRATOR_TRACES").map_or(beside, PathBuf::from);
+    let file = folder.join("ponder_rnaseq.csv");
     let Ok(text) = fs::read_to_string(&file) else {
         eprintln!("skipped: there is no {}", file.display());
         return;
@@ -115,4 +116,55 @@ fn recorded_traces_are_answered_at_a_bearable_cost() {
     let share = totals["failures"].as_f64().expect("a number") / totals["n"].as_f64().expect("a number");
     assert!(share <= 0.035, "{totals}");
     assert!(totals["cost_gbh"].as_f64().expect("a number") <= 1.1 * 76.7, "{totals}");
+}
+
+#[test]
+fn a_simulation_plans_a_trace_for_another_machine() {
+    let scene = Scene::new();
+    let mut text = "workflow,task,seq,runtime_s,peak_rss_bytes,input_bytes,cpu_pct\n".to_owned();
+    for seq in 0..40 {
+        let _ = writeln!(text, "w,align,{seq},{},4e9,1000000,100", 20 + seq % 5);
+        let _ = writeln!(text, "w,index,{seq},3,1e8,1000,100");
+    }
+    fs::write(scene.join("trace.csv"), text).expect("a trace");
+    let plan = |machine: &str| -> Value {
+        let words =
+            ["simulate", "--trace", "trace.csv", "--task", "align", "--machine", machine, "--format", "json"];
+        serde_json::from_str(&scene.run(&words).expect_code(0).stdout).expect("one line of JSON")
+    };
+    let (small, large) = (plan("cores=8,memory=16GB"), plan("cores=8,memory=64GB"));
+    assert_eq!(small["work"]["tasks"].as_u64(), Some(40));
+    let number = |value: &Value| value.as_f64().expect("a number");
+    assert!(
+        number(&small["policy"]["makespan"]) > 1.5 * number(&large["policy"]["makespan"]),
+        "{small} {large}"
+    );
+    assert_eq!(small["policy"]["out_of_memory"].as_u64(), Some(0));
+    let killed = |plan: &Value, jobs: u64| {
+        let tries = plan["fixed"].as_array().expect("tries").iter();
+        tries
+            .filter(|one| one["jobs"].as_u64() == Some(jobs))
+            .map(|one| number(&one["out_of_memory"]))
+            .sum::<f64>()
+    };
+    assert!(killed(&small, 8) > 0.0 && killed(&large, 6) < 1.0, "{small}");
+    let words = ["simulate", "--trace", "trace.csv", "--machine", "cores=2,memory=8G"];
+    scene.run(&words).expect_code(0).expect_words(&["this policy", "-j 2", "twice the memory"]);
+    scene
+        .run(&["simulate", "--trace", "trace.csv", "--task", "none"])
+        .expect_code(4)
+        .expect_words(&["no task"]);
+    scene.run(&["simulate", "--workload", "two_cores", "--machine", "cores=many"]).expect_code(2);
+}
+
+#[test]
+fn a_simulation_runs_what_earlier_runs_measured() {
+    let scene = Scene::new();
+    scene.inputs(&["a", "b", "c"]);
+    scene.fixture_config(&[], orchestrator_tests::scene::QUICK);
+    scene.run(&["simulate"]).expect_code(4).expect_words(&["holds no state"]);
+    scene.run_config().expect_code(0);
+    let outcome = scene.run(&["simulate", "--format", "json"]).expect_code(0);
+    let plan: Value = serde_json::from_str(&outcome.stdout).expect("one line of JSON");
+    assert_eq!((plan["work"]["tasks"].as_u64(), plan["policy"]["done"].as_u64()), (Some(3), Some(3)));
 }

@@ -5,6 +5,7 @@ mod replay_trace;
 mod run;
 mod selection;
 mod signing;
+mod simulate;
 mod tasks;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -16,6 +17,7 @@ pub(crate) use replay_trace::ReplayTraceArgs;
 pub(crate) use run::{CalibrateArgs, CheckArgs, InitArgs, RunArgs};
 pub(crate) use selection::{Selection, shell_word};
 pub(crate) use signing::{KeygenArgs, SignArgs, VerifyArgs};
+pub(crate) use simulate::{MachinePart, SimulateArgs};
 pub(crate) use tasks::{ExplainArgs, LogsArgs, StateSelection, StatusArgs};
 
 const ABOUT: &str = "Runs one program over many files, as many at once as the machine can bear.";
@@ -100,6 +102,7 @@ pub(crate) enum Command {
     Status(StatusArgs),
     Logs(LogsArgs),
     Explain(ExplainArgs),
+    Simulate(SimulateArgs),
     /// Show the configuration that is in force, and where each value comes from
     #[command(subcommand, arg_required_else_help = true)]
     Config(ConfigCommand),

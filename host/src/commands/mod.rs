@@ -14,6 +14,8 @@ pub(crate) mod plugin;
 mod replay_trace;
 mod run;
 mod schema;
+mod simulate;
+mod simulate_history;
 mod state;
 mod status;
 
@@ -40,6 +42,7 @@ pub(crate) fn dispatch(command: Command, session: &Session) -> Result<Exit, Fail
         Command::Plugin(command) => plugin::dispatch(command, session),
         Command::Completions { shell } => completions::completions(shell, session),
         Command::Man(args) => man::man(&args, session),
+        Command::Simulate(args) => simulate::simulate(&args, session),
         Command::ReplayTrace(args) => replay_trace::replay_trace(&args, session),
         Command::PluginProbe { file } => Ok(plugin::probe(&file, session)),
     }

@@ -64,7 +64,8 @@ fn at(now: f64) -> Timestamp {
 }
 
 fn candidate(view: &View<'_>, task: usize) -> Candidate {
-    Candidate { task: TaskId(task as u32), input: Some((view.work.tasks[task].input * MEGABYTE) as u64) }
+    let input = view.work.tasks[task].input;
+    Candidate { task: TaskId(task as u32), input: (input > 0.0).then_some((input * MEGABYTE) as u64) }
 }
 
 impl Governor for Lawful {

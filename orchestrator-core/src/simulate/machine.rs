@@ -45,6 +45,10 @@ pub struct Machine {
     pub out_of_memory: f64,
     /// Memory in use when nothing of ours runs, GB.
     pub system_memory: f64,
+    /// Share of the cores that is not to be passed: time above it is counted.
+    pub cpu_threshold: f64,
+    /// Share of the memory that is not to be passed: time above it is counted.
+    pub memory_threshold: f64,
 }
 
 impl Default for Machine {
@@ -59,6 +63,8 @@ impl Default for Machine {
             background: Background::default(),
             out_of_memory: 0.95,
             system_memory: 1.0,
+            cpu_threshold: 0.80,
+            memory_threshold: 0.75,
         }
     }
 }

@@ -12,6 +12,8 @@ const JOBS: [usize; 40] = [
 ];
 /// Share of time above the CPU threshold that still counts as respecting it.
 const CPU_SLACK: f64 = 0.02;
+/// A number that would take longer than this even without any loss is not tried, s.
+const TOO_LONG: f64 = 60_000.0;
 
 /// The best fixed numbers of one workload.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,33 +25,46 @@ pub struct Oracle {
     pub survivor: Option<(usize, Outcome)>,
 }
 
-/// Tries every fixed number.
-#[must_use]
-pub fn oracle(machine: &Machine, work: &Work) -> Oracle {
+impl Oracle {
+    /// The best among what was tried.
+    pub(super) fn of(tries: &[(usize, Outcome)]) -> Self {
+        let best = |keeps: fn(&Outcome) -> bool| {
+            let kept = tries.iter().filter(|(_, outcome)| outcome.out_of_memory == 0 && keeps(outcome));
+            kept.min_by(|a, b| a.1.makespan.total_cmp(&b.1.makespan)).copied()
+        };
+        Self {
+            respectful: best(|outcome| outcome.memory_over == 0.0 && outcome.cpu_over <= CPU_SLACK),
+            survivor: best(|_| true),
+        }
+    }
+}
+
+/// Tries fixed numbers, in ascending order, until more is hopeless.
+pub(super) fn tries(machine: &Machine, work: &Work) -> Vec<(usize, Outcome)> {
     let order: Vec<usize> = (0..work.tasks.len()).collect();
-    let mut oracle = Oracle { respectful: None, survivor: None };
+    let mut tries: Vec<(usize, Outcome)> = Vec::new();
     let mut fastest = f64::INFINITY;
     for (tried, jobs) in JOBS.into_iter().enumerate() {
-        if work.sequential() / jobs as f64 > 60_000.0 {
+        if work.sequential() / jobs as f64 > TOO_LONG {
             continue;
         }
         let outcome = simulate(machine, work, &order, &mut Fixed(jobs));
         fastest = fastest.min(outcome.makespan);
-        let better =
-            |best: &Option<(usize, Outcome)>| best.is_none_or(|(_, best)| outcome.makespan < best.makespan);
-        if outcome.out_of_memory == 0 {
-            if better(&oracle.survivor) {
-                oracle.survivor = Some((jobs, outcome));
-            }
-            let respects = outcome.memory_over == 0.0 && outcome.cpu_over <= CPU_SLACK;
-            if respects && better(&oracle.respectful) {
-                oracle.respectful = Some((jobs, outcome));
-            }
+        tries.push((jobs, outcome));
+        if outcome.done < work.tasks.len() && outcome.out_of_memory > 0 {
+            // So many that they kill each other for ever; more would, too.
+            break;
         }
         let hopeless = if jobs > 64 { 1.2 } else { 2.0 };
         if tried > 6 && outcome.makespan > hopeless * fastest {
             break;
         }
     }
-    oracle
+    tries
+}
+
+/// Tries every fixed number.
+#[must_use]
+pub fn oracle(machine: &Machine, work: &Work) -> Oracle {
+    Oracle::of(&tries(machine, work))
 }

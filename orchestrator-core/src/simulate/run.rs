@@ -1,5 +1,7 @@
 //! The simulation: a governor decides what runs, the machine lets it go on.
 
+use serde::Serialize;
+
 use super::machine::{Demand, Machine, Pace};
 use super::work::{Kind, Work};
 
@@ -9,9 +11,6 @@ const STEP: f64 = 0.25;
 const TICK: f64 = 1.0;
 /// A simulation is given up after this time, s.
 const LONGEST: f64 = 200_000.0;
-/// Share of memory in use above which time is counted, and share of the cores.
-const MEMORY_THRESHOLD: f64 = 0.75;
-const CPU_THRESHOLD: f64 = 0.80;
 
 /// A task that runs, as it is seen from outside.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -101,7 +100,7 @@ pub trait Governor {
 }
 
 /// How a simulation went.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Outcome {
     /// Seconds from start to end.
     pub makespan: f64,
@@ -113,9 +112,9 @@ pub struct Outcome {
     pub evicted: usize,
     /// Largest share of memory in use.
     pub memory_peak: f64,
-    /// Share of time above 75 % of memory.
+    /// Share of time above the memory threshold.
     pub memory_over: f64,
-    /// Share of time above 80 % of the cores.
+    /// Share of time above the CPU threshold.
     pub cpu_over: f64,
     /// Mean share of the cores in use.
     pub cpu_mean: f64,
@@ -173,8 +172,9 @@ impl Simulation<'_> {
             let share = self.used / self.machine.memory;
             self.outcome.memory_peak = self.outcome.memory_peak.max(share);
             self.outcome.widest = self.outcome.widest.max(self.running.len());
-            over += if share > MEMORY_THRESHOLD + 1e-9 { STEP } else { 0.0 };
-            busy += if self.cores_used > CPU_THRESHOLD * self.machine.cores + 1e-6 { STEP } else { 0.0 };
+            over += if share > self.machine.memory_threshold + 1e-9 { STEP } else { 0.0 };
+            let borne = self.machine.cpu_threshold * self.machine.cores;
+            busy += if self.cores_used > borne + 1e-6 { STEP } else { 0.0 };
             cores += self.cores_used * STEP;
         }
         self.outcome.makespan = self.now;

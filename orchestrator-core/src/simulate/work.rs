@@ -29,7 +29,7 @@ pub struct Task {
     pub phases: Vec<Phase>,
     /// Threads that compute.
     pub threads: f64,
-    /// Size of the input, MB.
+    /// Size of the input, MB; 0 = unknown.
     pub input: f64,
     /// Resident memory at the start, GB.
     pub base: f64,

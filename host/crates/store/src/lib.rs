@@ -30,8 +30,8 @@ pub use load::Loaded;
 pub use lock::Holder;
 pub use options::{OpenOptions, Retention};
 pub use query::{
-    AttemptOutcome, AttemptView, FailedTask, HistoryPoint, HistoryQuery, JoblogRow, Overview, StateReader,
-    TaskRef, TaskView,
+    AttemptOutcome, AttemptView, FailedTask, HistoryPoint, HistoryQuery, JoblogRow, MeasuredTask, Overview,
+    StateReader, TaskRef, TaskView,
 };
 pub use runs::{RunEnd, RunInfo, RunView};
 pub use schema::FORMAT;

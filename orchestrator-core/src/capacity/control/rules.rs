@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::Config;
+
 /// Numbers that the user may set, and the defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ControlRules {
@@ -37,6 +39,22 @@ impl Default for ControlRules {
             common_caution: 0.5,
             freeze: true,
             evict: true,
+        }
+    }
+}
+
+impl ControlRules {
+    /// The rules of a configuration.
+    #[must_use]
+    pub fn of(config: &Config) -> Self {
+        let limits = &config.resource_limits;
+        Self {
+            cpu_threshold: limits.cpu_threshold_percent.get() / 100.0,
+            memory_threshold: limits.memory_threshold_percent.get() / 100.0,
+            disk_threshold: limits.disk_usage_threshold_percent.get() / 100.0,
+            min: config.concurrency.min,
+            max: config.concurrency.max.get(),
+            ..Self::default()
         }
     }
 }

@@ -127,7 +127,8 @@ mod tests {
             seq,
             features: Features::sized(Bytes(1_000_000 * (seq + 1))),
         };
-        TraceRow { task, outcome: TraceOutcome { peak: Bytes(peak), seconds: 1.0 + seq as f64 } }
+        let outcome = TraceOutcome { peak: Bytes(peak), seconds: 1.0 + seq as f64 };
+        TraceRow { task, outcome, cores: None, moved: None }
     }
 
     /// Whatever happens in row i must change no forecast before row i + lag + 1.

@@ -33,6 +33,10 @@ pub struct TraceRow {
     pub task: TraceTask,
     /// What is known after.
     pub outcome: TraceOutcome,
+    /// Cores that it kept busy on average, where the trace tells.
+    pub cores: Option<f64>,
+    /// Bytes read and written, where the trace tells.
+    pub moved: Option<Bytes>,
 }
 
 const WORKFLOW: &str = "workflow";
@@ -42,9 +46,12 @@ const INPUT: &str = "input_bytes";
 const SECONDS: &str = "runtime_s";
 const PEAK: &str = "peak_rss_bytes";
 const REQUESTED: &str = "user_mem_bytes";
+const CPU: &str = "cpu_pct";
+const READ: &str = "read_bytes";
+const WRITTEN: &str = "write_bytes";
 
-/// Reads comma-separated rows whose first line names the columns, in any order and among others. `input_bytes` and
-/// `user_mem_bytes` may be empty, negative or missing: unknown.
+/// Reads comma-separated rows whose first line names the columns, in any order and among others. `input_bytes`,
+/// `user_mem_bytes`, `cpu_pct`, `read_bytes` and `write_bytes` may be empty, negative or missing: unknown.
 #[derive(Clone, Debug)]
 pub struct TraceReader {
     columns: Vec<Option<&'static str>>,
@@ -60,7 +67,7 @@ impl TraceReader {
         if header.trim().is_empty() {
             return Err(TraceError::Empty);
         }
-        let known = [WORKFLOW, TASK, SEQ, INPUT, SECONDS, PEAK, REQUESTED];
+        let known = [WORKFLOW, TASK, SEQ, INPUT, SECONDS, PEAK, REQUESTED, CPU, READ, WRITTEN];
         let columns: Vec<_> =
             split(header).iter().map(|name| known.into_iter().find(|known| known == name)).collect();
         for column in [WORKFLOW, TASK, SEQ, SECONDS, PEAK] {
@@ -97,15 +104,16 @@ impl TraceReader {
             let wrong = || TraceError::NotANumber { line: self.line, column, value: text.to_owned() };
             (value >= 0.0).then_some(value).ok_or_else(wrong)
         };
-        let optional = |column: &'static str| -> Result<Option<Bytes>, TraceError> {
+        let known = |column: &'static str| -> Result<Option<f64>, TraceError> {
             match text(column).map(str::trim) {
                 Err(_) | Ok("") => Ok(None),
-                Ok(text) => {
-                    let value = number(column, text)?;
-                    Ok((value >= 0.0).then_some(Bytes(value as u64)))
-                }
+                Ok(text) => Ok(Some(number(column, text)?).filter(|value| *value >= 0.0)),
             }
         };
+        let optional = |column| Ok(known(column)?.map(|value| Bytes(value as u64)));
+        let (read, written) = (known(READ)?, known(WRITTEN)?);
+        let moved = (read.is_some() || written.is_some())
+            .then(|| Bytes((read.unwrap_or(0.0) + written.unwrap_or(0.0)) as u64));
         Ok(Some(TraceRow {
             task: TraceTask {
                 workflow: text(WORKFLOW)?.to_owned(),
@@ -117,6 +125,8 @@ impl TraceReader {
                 },
             },
             outcome: TraceOutcome { peak: Bytes(positive(PEAK)? as u64), seconds: positive(SECONDS)? },
+            cores: known(CPU)?.map(|percent| percent / 100.0),
+            moved,
         }))
     }
 }

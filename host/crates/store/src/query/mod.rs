@@ -2,6 +2,7 @@
 
 mod history;
 mod joblog;
+mod measured;
 mod overview;
 mod paths;
 mod tasks;
@@ -19,6 +20,7 @@ use crate::sql::translate;
 
 pub use history::{HistoryPoint, HistoryQuery};
 pub use joblog::JoblogRow;
+pub use measured::MeasuredTask;
 pub use overview::Overview;
 pub use tasks::{AttemptOutcome, AttemptView, FailedTask, TaskRef, TaskView};
 
