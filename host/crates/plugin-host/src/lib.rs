@@ -14,11 +14,15 @@ mod instance;
 mod library;
 mod translate;
 
-pub use host::{PluginHost, StartOptions};
-pub use instance::{FailureCategory, InstanceFailure, InstanceFault, InstanceSpec, InstanceStats};
+pub use host::{
+    InstanceStatus, PluginControl, PluginHost, ReloadLine, ReloadOutcome, ReloadReport, StartOptions,
+};
+pub use instance::{
+    FailureCategory, InstanceFailure, InstanceFault, InstanceSpec, InstanceState, InstanceStats, LibraryFacts,
+};
 pub use library::{
     Catalog, CatalogProblem, ContentHash, ElfFault, FileFault, FileProblem, Ground, KeyFault, KeyId, Library,
-    PlaceFault, PluginFile, Probe, ProbeFault, ResolveError, Sealed, SignatureFault, Signer, Trust, TrustError,
-    TrustFault, TrustedKey, VerifiedFile, Writers, probe_here,
+    PlaceFault, PluginFile, Probe, ProbeFault, ResolveError, Sealed, SignatureFault, Signer, Trust,
+    TrustError, TrustFault, TrustedKey, VerifiedFile, Writers, probe_here,
 };
 pub use orchestrator_plugin_api::{API_VERSION, ClassDescriptor, Descriptor, PluginKind};

@@ -3,25 +3,39 @@
 //! One supervisor thread owns every instance's state and hears everything as a [`Message`]; it never calls into a plugin
 //! itself, so that nothing a plugin does can hold it up.
 
+mod board;
 mod complaints;
+mod control;
+mod life;
+mod pace;
+mod reload;
+mod restarts;
 mod round;
+mod rounds;
 mod slot;
+mod state;
 mod supervisor;
 
 use crate::instance::worker::Outcome;
 use crate::instance::{InstanceFailure, InstanceFault, InstanceSpec, InstanceStats};
 use crate::library::{Catalog, Probe};
+use board::{Board, SharedBoard};
 use orchestrator_ports::{PluginEvent, PluginRound, Plugins, Sink};
+use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use supervisor::Supervisor;
+
+pub use board::{InstanceStatus, ReloadLine, ReloadOutcome, ReloadReport};
+pub use control::PluginControl;
 
 /// What the supervisor hears.
 #[derive(Debug)]
 pub(crate) enum Message {
     /// A round is asked for.
     Begin(Arc<PluginRound>),
+    /// Other instances are wanted.
+    Reload(Box<reload::Wanted>),
     /// An instance is ready, or is not.
     Started { slot: usize, generation: u32, result: Result<(), InstanceFault> },
     /// An instance has done a job.
@@ -34,25 +48,40 @@ pub(crate) enum Message {
     Stop,
 }
 
-/// How instances are started.
+/// How instances are started, and at what pace they are asked.
 #[derive(Clone, Debug)]
 pub struct StartOptions {
     /// How a library is tried out in a process of its own before it is loaded; `None` = not at all.
     pub probe: Option<Probe>,
     /// How long loading and constructing an instance may take.
     pub deadline: Duration,
+    /// Time between two rounds, as a rule: what an instance's slowness is measured by, and what the instances of a
+    /// round are spread over.
+    pub interval: Duration,
+    /// A round goes on without instances that have not answered after so long.
+    pub patience: Duration,
 }
 
 impl Default for StartOptions {
+    /// Unhurried: rounds a minute apart that wait for a minute.
     fn default() -> Self {
-        Self { probe: None, deadline: Duration::from_secs(30) }
+        let minute = Duration::from_secs(60);
+        Self { probe: None, deadline: Duration::from_secs(30), interval: minute, patience: minute }
+    }
+}
+
+impl StartOptions {
+    /// Rounds every `interval`, which wait for half of it and for a second at most.
+    #[must_use]
+    pub fn paced(self, interval: Duration) -> Self {
+        Self { interval, patience: (interval / 2).min(Duration::from_secs(1)), ..self }
     }
 }
 
 /// The running plugin instances. Dropping it ends them; a call under way is abandoned.
 pub struct PluginHost {
     messages: Sender<Message>,
-    stats: Vec<Arc<Mutex<InstanceStats>>>,
+    board: SharedBoard,
 }
 
 impl PluginHost {
@@ -60,8 +89,8 @@ impl PluginHost {
     ///
     /// The failures are returned and not repeated as events. The run can go on without a failed instance unless it is
     /// [`required`](InstanceFailure::required) or its class is [unknown](InstanceFailure::is_unknown_class); a failed
-    /// capacity instance answers every round with "no capacity known". `events` is called from one thread only, after
-    /// this function has returned.
+    /// capacity instance answers every round with "no capacity known". An isolated instance that is not required is
+    /// started again instead. `events` is called from one thread only, after this function has returned.
     pub fn start(
         catalog: &Catalog,
         specs: &[InstanceSpec],
@@ -69,12 +98,13 @@ impl PluginHost {
         events: Sink<PluginEvent>,
     ) -> (Self, Vec<InstanceFailure>) {
         let (sender, receiver) = channel();
-        let mut supervisor = Supervisor::new(receiver, events);
+        let board = SharedBoard::default();
+        let mut supervisor = Supervisor::new(options, (sender.clone(), receiver), events, Arc::clone(&board));
         for spec in specs {
-            supervisor.add(spec, catalog, options, &sender);
+            supervisor.add(spec, catalog);
         }
-        let failures = supervisor.settle(options.deadline);
-        let host = Self { messages: sender, stats: supervisor.stats() };
+        let failures = supervisor.settle();
+        let host = Self { messages: sender, board };
         let thread = std::thread::Builder::new().name("plugins".to_owned());
         match thread.spawn(move || supervisor.run()) {
             Ok(_) => (host, failures),
@@ -85,7 +115,12 @@ impl PluginHost {
 
     /// What every instance has cost so far, in the order of the configuration.
     pub fn stats(&self) -> Vec<InstanceStats> {
-        self.stats.iter().map(|stats| stats.lock().unwrap_or_else(PoisonError::into_inner).clone()).collect()
+        Board::stats(&self.board)
+    }
+
+    /// A way to look at the instances and to reload them, from any thread.
+    pub fn control(&self) -> PluginControl {
+        PluginControl::new(self.messages.clone(), Arc::clone(&self.board))
     }
 }
 

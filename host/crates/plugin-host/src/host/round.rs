@@ -1,35 +1,80 @@
 //! One round: metrics first, then capacity over what was measured.
 
-use super::slot::{Slot, State};
+use super::slot::Slot;
+use super::state::State;
 use orchestrator_core::AttemptId;
 use orchestrator_core::metrics::Metrics;
 use orchestrator_core::scheduler::CapacityAnswer;
 use orchestrator_plugin_api::PluginKind;
 use orchestrator_ports::{PluginEvent, PluginRound};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// How far a round is.
 pub(super) enum Phase {
     /// None is open.
     Rest,
-    /// Metrics instances measure.
-    Collecting { round: Arc<PluginRound>, pending: BTreeSet<usize> },
+    /// Metrics instances measure, each from its own moment on.
+    Collecting(Collecting),
     /// Capacity instances calculate.
-    Calculating { round: Arc<PluginRound>, measured: Measured, pending: BTreeSet<usize> },
+    Calculating { round: Arc<PluginRound>, until: Instant, measured: Measured, pending: BTreeSet<usize> },
+}
+
+pub(super) struct Collecting {
+    pub(super) round: Arc<PluginRound>,
+    /// The round goes on without those that have not answered by then.
+    pub(super) until: Instant,
+    /// Instances that were not asked yet, each with its moment; the earliest first.
+    pub(super) queue: VecDeque<(Instant, usize)>,
+    /// Instances that were asked and have not answered.
+    pub(super) asked: BTreeSet<usize>,
+    /// Instances that answered.
+    pub(super) answered: BTreeSet<usize>,
 }
 
 impl Phase {
-    /// Instances that the round waits for.
-    pub(super) fn pending(&mut self) -> Option<&mut BTreeSet<usize>> {
+    /// An instance is waited for no longer.
+    pub(super) fn settled(&mut self, number: usize) {
+        match self {
+            Self::Rest => {}
+            Self::Collecting(collecting) => {
+                collecting.asked.remove(&number);
+            }
+            Self::Calculating { pending, .. } => {
+                pending.remove(&number);
+            }
+        }
+    }
+
+    /// An instance will not be asked in this round.
+    pub(super) fn leave_out(&mut self, number: usize) {
+        if let Self::Collecting(collecting) = self {
+            collecting.queue.retain(|(_, queued)| *queued != number);
+        }
+        self.settled(number);
+    }
+
+    /// Whether nothing is waited for.
+    pub(super) fn is_done(&self, now: Instant) -> bool {
+        match self {
+            Self::Rest => false,
+            Self::Collecting(one) => one.until <= now || one.queue.is_empty() && one.asked.is_empty(),
+            Self::Calculating { until, pending, .. } => *until <= now || pending.is_empty(),
+        }
+    }
+
+    /// When it is over at the latest.
+    pub(super) fn until(&self) -> Option<Instant> {
         match self {
             Self::Rest => None,
-            Self::Collecting { pending, .. } | Self::Calculating { pending, .. } => Some(pending),
+            Self::Collecting(collecting) => Some(collecting.until),
+            Self::Calculating { until, .. } => Some(*until),
         }
     }
 }
 
-/// What the metrics instances measured, together. Of two that give the same name, the first of the configuration counts.
+/// What metrics instances measured, together. Of two that give the same name, the first of the configuration counts.
 #[derive(Default)]
 pub(super) struct Measured {
     system: Metrics,
@@ -37,13 +82,13 @@ pub(super) struct Measured {
 }
 
 impl Measured {
-    /// Gathers what the instances measured last, for the attempts of this round.
-    pub(super) fn gather(slots: &[Slot], round: &PluginRound) -> Self {
+    /// Gathers the last readings of some instances, for the attempts of this round.
+    pub(super) fn gather<'s>(slots: impl Iterator<Item = &'s Slot>, round: &PluginRound) -> Self {
         let running: BTreeSet<AttemptId> = round.processes.iter().map(|facts| facts.attempt).collect();
         let mut measured = Self::default();
-        for slot in slots.iter().filter(|slot| slot.is(PluginKind::Metrics)) {
-            add(&mut measured.system, &slot.collected.system);
-            for (attempt, metrics) in &slot.collected.processes {
+        for reading in slots.filter_map(|slot| slot.reading.as_ref()) {
+            add(&mut measured.system, &reading.system);
+            for (attempt, metrics) in &reading.processes {
                 if running.contains(attempt) {
                     add(measured.processes.entry(*attempt).or_default(), metrics);
                 }
@@ -65,17 +110,21 @@ impl Measured {
     }
 
     /// The round's end.
-    pub(super) fn finish(self, slots: &[Slot], round: &PluginRound) -> PluginEvent {
-        let capacity = slots.iter().filter(|slot| slot.is(PluginKind::Capacity)).map(answer).collect();
+    pub(super) fn finish(self, number: u64, capacity: Vec<CapacityAnswer>) -> PluginEvent {
         let processes = self.processes.into_iter().collect();
-        PluginEvent::RoundFinished { number: round.number, system: self.system, processes, capacity }
+        PluginEvent::RoundFinished { number, system: self.system, processes, capacity }
     }
 }
 
-/// A failed instance has no capacity to offer, whatever it answered before: its last good answer is the core's to keep.
+/// The answers of all capacity instances. One that is not there has no capacity to offer, whatever it answered before:
+/// its last good answer is the core's to keep.
+pub(super) fn answers<'s>(slots: impl Iterator<Item = &'s Slot>) -> Vec<CapacityAnswer> {
+    slots.filter(|slot| slot.is(PluginKind::Capacity)).map(answer).collect()
+}
+
 fn answer(slot: &Slot) -> CapacityAnswer {
-    let (capacity, reason) = match (&slot.state, &slot.answer) {
-        (State::Failed { sentence }, _) => (None, sentence.clone()),
+    let (capacity, reason) = match (slot.state(), &slot.answer) {
+        (State::Failed { sentence } | State::Waiting { sentence, .. }, _) => (None, sentence.clone()),
         (_, Some(Ok((processes, reason)))) => (Some(*processes), reason.clone()),
         (_, Some(Err(message))) => (None, message.clone()),
         (_, None) => (None, "has not answered yet".to_owned()),

@@ -1,14 +1,22 @@
 //! The supervisor's view of one instance.
 
 use super::complaints::Complaints;
+use super::pace::Pace;
+use super::restarts::Restarts;
+use super::state::{Errand, Happening, State};
 use crate::instance::context::Context;
 use crate::instance::jobs::JobSender;
 use crate::instance::worker::{Collected, Job};
-use crate::instance::{InstanceFailure, InstanceFault, InstanceSpec, InstanceStats};
+use crate::instance::{
+    InstanceFailure, InstanceFault, InstanceSpec, InstanceState, InstanceStats, LibraryFacts,
+};
+use crate::library::PluginFile;
+use orchestrator_core::AttemptId;
+use orchestrator_core::metrics::Metrics;
 use orchestrator_plugin_api::PluginKind;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Rounds in a row that may fail before a metrics instance is given up.
@@ -17,116 +25,256 @@ pub(super) const FAILED_ROUNDS: u32 = 10;
 /// Lateness of the supervisor itself that says nothing about a plugin.
 const FORGIVEN: Duration = Duration::from_millis(100);
 
-/// An instance: Starting → Idle ⇄ Busy; from each of them to Failed, which is final.
-pub(super) enum State {
-    /// Its thread loads and constructs it.
-    Starting,
-    /// It waits for a job.
-    Idle,
-    /// It does a job; to be looked at again at `check`.
-    Busy { check: Instant },
-    /// It was given up; the sentence says why.
-    Failed { sentence: String },
-}
-
-/// The generation of a slot's first worker.
-pub(super) const FIRST: u32 = 0;
-
+/// One instance of the configuration, whichever worker stands behind it.
 pub(super) struct Slot {
-    /// Which worker is the present one.
-    pub(super) generation: u32,
     pub(super) spec: InstanceSpec,
-    pub(super) path: Option<PathBuf>,
-    pub(super) state: State,
-    pub(super) stats: Arc<Mutex<InstanceStats>>,
+    /// The library it was made of; nothing where none exports its class.
+    pub(super) file: Option<PluginFile>,
+    state: State,
+    stats: Arc<Mutex<InstanceStats>>,
     pub(super) complaints: Complaints,
-    /// Nothing where the thread never started, or was given up.
-    thread: Option<Thread>,
-    /// Not asked before this moment; `interval`, or the plugin's own wish after an error.
-    pub(super) due: Option<Instant>,
+    /// Workers started so far: each has its own number, so that a late voice is known as one.
+    generations: u32,
+    /// The present worker; nothing where none stands behind it.
+    running: Option<Running>,
+    /// A successor on its way.
+    pub(super) change: Option<Change>,
+    pub(super) pace: Pace,
+    pub(super) restarts: Restarts,
     pub(super) failed_rounds: u32,
     /// The process with which the next round begins.
     pub(super) first: usize,
     /// What a metrics instance measured last.
-    pub(super) collected: Collected,
+    pub(super) reading: Option<Reading>,
+    /// Whether it was ever asked about processes.
+    pub(super) met_processes: bool,
     /// What a capacity instance answered last.
     pub(super) answer: Option<Result<(u32, String), String>>,
 }
 
-struct Thread {
-    jobs: JobSender,
-    context: &'static Context,
+/// A worker at work.
+pub(super) struct Running {
+    pub(super) generation: u32,
+    pub(super) jobs: JobSender,
+    pub(super) context: &'static Context,
+}
+
+/// A successor with another configuration or another library.
+pub(super) enum Change {
+    /// The present instance is to hand out its state first.
+    Wanted { spec: InstanceSpec, file: PluginFile },
+    /// Its worker was started.
+    Starting(Successor),
+}
+
+pub(super) struct Successor {
+    pub(super) running: Running,
+    pub(super) spec: InstanceSpec,
+    pub(super) file: PluginFile,
+    /// Given up then.
+    pub(super) until: Instant,
+    /// So long the present instance is not asked, lest the state that was handed over grows old.
+    pub(super) hold: Instant,
+    /// It is ready and waits for the present instance to end its job.
+    pub(super) ready: bool,
+    /// It goes on from the present instance's state.
+    pub(super) moved: bool,
+}
+
+/// What an instance measured.
+pub(super) struct Reading {
+    pub(super) at: Instant,
+    pub(super) system: Metrics,
+    pub(super) processes: Vec<(AttemptId, Metrics)>,
+}
+
+/// Whose voice it is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Speaker {
+    /// The worker that stands behind the instance.
+    Present,
+    /// The one that is to take its place.
+    Successor,
+    /// One that was given up.
+    Nobody,
 }
 
 impl Slot {
-    pub(super) fn new(spec: &InstanceSpec, path: Option<PathBuf>) -> Self {
+    /// A slot that nothing stands behind yet.
+    pub(super) fn new(spec: &InstanceSpec) -> Self {
         Self {
-            generation: FIRST,
             spec: spec.clone(),
-            path,
-            state: State::Starting,
+            file: None,
+            state: State::Disabled,
             stats: Arc::new(Mutex::new(InstanceStats::new(&spec.name, spec.kind, &spec.class))),
             complaints: Complaints::default(),
-            thread: None,
-            due: None,
+            generations: 0,
+            running: None,
+            change: None,
+            pace: Pace::new(spec.interval),
+            restarts: Restarts::default(),
             failed_rounds: 0,
             first: 0,
-            collected: Collected::default(),
+            reading: None,
+            met_processes: false,
             answer: None,
         }
     }
 
-    pub(super) fn attach(&mut self, jobs: JobSender, context: &'static Context) {
-        self.thread = Some(Thread { jobs, context });
+    pub(super) fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Lets something happen to it; `false` where that means nothing in its state.
+    pub(super) fn happen(&mut self, happening: Happening) -> bool {
+        let Some(next) = self.state.after(happening) else { return false };
+        let silent = matches!(
+            (&self.state, &next),
+            (State::Idle | State::Busy { .. }, State::Idle | State::Busy { .. })
+        );
+        self.state = next;
+        if !silent {
+            let (state, sentence) = shown(&self.state);
+            let mut stats = self.stats();
+            stats.state = state;
+            stats.sentence = sentence.map(str::to_owned);
+        }
+        true
+    }
+
+    pub(super) fn stats(&self) -> MutexGuard<'_, InstanceStats> {
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn share_stats(&self) -> Arc<Mutex<InstanceStats>> {
+        Arc::clone(&self.stats)
     }
 
     pub(super) fn is(&self, kind: PluginKind) -> bool {
         self.spec.kind == kind
     }
 
-    pub(super) fn is_due(&self, now: Instant) -> bool {
-        matches!(self.state, State::Idle) && self.due.is_none_or(|due| due <= now)
+    /// Whether its code runs in a process of its own, so that all that happens to it can be mended.
+    pub(super) fn is_isolated(&self) -> bool {
+        false
     }
 
-    /// Hands a job over; `false` where the thread is gone.
+    pub(super) fn next_generation(&mut self) -> u32 {
+        self.generations += 1;
+        self.generations
+    }
+
+    /// Takes another configuration and library; what it cost so far stays booked.
+    pub(super) fn become_of(&mut self, spec: InstanceSpec, file: PluginFile) {
+        self.pace.configure(spec.interval);
+        {
+            let mut stats = self.stats();
+            stats.class.clone_from(&spec.class);
+            stats.library = Some(LibraryFacts::of(&file));
+        }
+        self.spec = spec;
+        self.file = Some(file);
+        self.failed_rounds = 0;
+        self.first = 0;
+    }
+
+    pub(super) fn attach(&mut self, running: Running) {
+        self.running = Some(running);
+    }
+
+    /// Lets the present worker go: its thread ends as soon as the plugin lets it.
+    pub(super) fn detach(&mut self) {
+        self.running = None;
+    }
+
+    pub(super) fn speaker(&self, generation: u32) -> Speaker {
+        if self.running.as_ref().is_some_and(|running| running.generation == generation) {
+            return Speaker::Present;
+        }
+        match &self.change {
+            Some(Change::Starting(successor)) if successor.running.generation == generation => {
+                Speaker::Successor
+            }
+            _ => Speaker::Nobody,
+        }
+    }
+
+    /// Whether a round may ask it now or soon.
+    pub(super) fn takes_part(&self) -> bool {
+        matches!(self.state, State::Idle | State::Busy { errand: Errand::Snapshot, .. })
+    }
+
+    /// Whether it can be handed a job at this moment.
+    pub(super) fn is_free(&self, now: Instant) -> bool {
+        let held = match &self.change {
+            Some(Change::Starting(successor)) => now < successor.hold,
+            Some(Change::Wanted { .. }) | None => false,
+        };
+        self.state == State::Idle && !held
+    }
+
+    /// Hands a job over; `false` where the thread is gone: its `Ended` is on the way.
     pub(super) fn give(&mut self, job: Job, now: Instant) -> bool {
-        let Some(thread) = &self.thread else { return false };
+        let errand = if matches!(job, Job::Snapshot) { Errand::Snapshot } else { Errand::Round };
+        let Some(running) = &self.running else { return false };
+        let sent = running.jobs.send(job).is_ok();
         // A metrics job of many processes renews its mark with every call; the check looks at that.
-        self.state = State::Busy { check: now + self.spec.deadline };
-        // Rounds are no clockwork: one that comes a tenth early is meant.
-        self.due = self.spec.interval.map(|interval| now + interval.mul_f64(0.9));
-        thread.jobs.send(job).is_ok()
+        self.happen(Happening::Asked { errand, now, check: now + self.spec.deadline });
+        match errand {
+            Errand::Round => self.pace.asked(now),
+            Errand::Snapshot => self.restarts.asked(now),
+        }
+        sent
     }
 
     /// Log records that were dropped since the last round.
     pub(super) fn renew_allowance(&self) -> u32 {
-        self.thread.as_ref().map(|thread| thread.context.renew_allowance()).unwrap_or_default()
+        self.running.as_ref().map(|running| running.context.renew_allowance()).unwrap_or_default()
     }
 
     /// Whether a call has missed its deadline; looks again later where none has.
     pub(super) fn is_overdue(&mut self, now: Instant, late: Duration) -> bool {
-        let State::Busy { check } = &mut self.state else { return false };
-        if now < *check {
+        let State::Busy { check, .. } = self.state else { return false };
+        if now < check {
             return false;
         }
         // When we ourselves were stopped or starved, the plugin was so as well: it gets a fresh allowance.
         if late > FORGIVEN.max(self.spec.deadline / 2) {
-            *check = now + self.spec.deadline;
-            return false;
+            return !self.happen(Happening::Spared { check: now + self.spec.deadline });
         }
         // Between two calls of a job nothing is overdue.
-        let end = self.thread.as_ref().and_then(|thread| thread.context.call_ends());
-        *check = end.unwrap_or(now + self.spec.deadline);
-        *check <= now
+        let end = self.running.as_ref().and_then(|running| running.context.call_ends());
+        let check = end.unwrap_or(now + self.spec.deadline);
+        self.happen(Happening::Spared { check });
+        check <= now
     }
 
-    /// Gives the instance up. Its thread, if it lives, is abandoned: it ends when the plugin lets it.
-    pub(super) fn give_up(&mut self, fault: InstanceFault) -> InstanceFailure {
-        let failure = failure_of(&self.spec, self.path.clone(), fault);
-        self.state = State::Failed { sentence: failure.to_string() };
-        self.thread = None;
-        self.collected = Collected::default();
-        failure
+    /// Drops a reading that is too old to count; its age where there was one.
+    pub(super) fn expire(&mut self, now: Instant, usual: Duration) -> Option<Duration> {
+        let age = now.saturating_duration_since(self.reading.as_ref()?.at);
+        let old = age > self.pace.lifetime(usual, self.spec.deadline);
+        old.then(|| self.reading = None).map(|()| age)
+    }
+
+    /// The failure of this instance.
+    pub(super) fn failure(&self, fault: InstanceFault) -> InstanceFailure {
+        failure_of(&self.spec, self.file.as_ref().map(|file| file.path.clone()), fault)
+    }
+}
+
+impl Reading {
+    pub(super) fn of(collected: Collected, at: Instant) -> Self {
+        Self { at, system: collected.system, processes: collected.processes }
+    }
+}
+
+fn shown(state: &State) -> (InstanceState, Option<&str>) {
+    match state {
+        State::Starting { .. } => (InstanceState::Starting, None),
+        State::Idle | State::Busy { .. } => (InstanceState::Running, None),
+        State::Waiting { sentence, .. } => (InstanceState::Restarting, Some(sentence)),
+        State::Failed { sentence } => (InstanceState::Failed, Some(sentence)),
+        State::Disabled => (InstanceState::Disabled, None),
     }
 }
 
@@ -136,7 +284,11 @@ pub(super) fn without_thread(spec: &InstanceSpec, error: &io::Error) -> Instance
     failure_of(spec, None, InstanceFault::Thread(error))
 }
 
-fn failure_of(spec: &InstanceSpec, path: Option<PathBuf>, fault: InstanceFault) -> InstanceFailure {
+pub(super) fn failure_of(
+    spec: &InstanceSpec,
+    path: Option<PathBuf>,
+    fault: InstanceFault,
+) -> InstanceFailure {
     InstanceFailure {
         instance: spec.name.clone(),
         kind: spec.kind,

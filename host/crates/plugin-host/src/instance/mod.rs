@@ -11,4 +11,4 @@ pub(crate) mod worker;
 
 pub use failure::{FailureCategory, InstanceFailure, InstanceFault};
 pub use spec::InstanceSpec;
-pub use stats::InstanceStats;
+pub use stats::{InstanceState, InstanceStats, LibraryFacts};

@@ -1,10 +1,73 @@
-//! What an instance costs.
+//! What an instance costs, and how it fares.
 
+use crate::library::PluginFile;
 use orchestrator_plugin_api::PluginKind;
+use orchestrator_ports::Histogram;
 use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// What an instance has cost since it was started.
+/// How an instance fares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InstanceState {
+    /// It is being loaded and constructed.
+    Starting,
+    /// It works.
+    Running,
+    /// It broke and is started again soon.
+    Restarting,
+    /// It was given up.
+    Failed,
+    /// The configuration does not want it any more.
+    Disabled,
+}
+
+impl std::fmt::Display for InstanceState {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.pad(match self {
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Restarting => "restarting",
+            Self::Failed => "failed",
+            Self::Disabled => "disabled",
+        })
+    }
+}
+
+/// The library that an instance is made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LibraryFacts {
+    /// Where its file lay when it was loaded.
+    pub path: PathBuf,
+    /// BLAKE3 hash of the file's content, in hexadecimal digits.
+    pub blake3: String,
+    /// Its package.
+    pub package: String,
+    /// The package's version.
+    pub version: String,
+    /// The version of the contract that it was built with.
+    pub contract: String,
+    /// Who signed it, where that is known.
+    pub signer: Option<String>,
+}
+
+impl LibraryFacts {
+    pub(crate) fn of(file: &PluginFile) -> Self {
+        let about = &file.descriptor;
+        Self {
+            path: file.path.clone(),
+            blake3: file.hash.to_hex().as_str().to_owned(),
+            package: about.name.clone(),
+            version: about.version.clone(),
+            contract: about.api.clone(),
+            signer: None,
+        }
+    }
+}
+
+/// What an instance has cost since the run began, over all its restarts and reloads, and how it fares.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InstanceStats {
     /// The instance's name in the configuration.
@@ -27,6 +90,24 @@ pub struct InstanceStats {
     pub dropped_values: u64,
     /// The last error.
     pub last_error: Option<String>,
+    /// Wall time of each call.
+    pub latency: Histogram,
+    /// Times that it was started again after it broke.
+    pub restarts: u64,
+    /// Times that another configuration or library took its place.
+    pub reloads: u64,
+    /// Resident memory of its process in bytes; `None` where it shares ours.
+    pub memory: Option<u64>,
+    /// How it fares.
+    pub state: InstanceState,
+    /// Why it is restarting or failed.
+    pub sentence: Option<String>,
+    /// The longer interval at which it is asked since its rounds are slow.
+    pub slowed_to: Option<Duration>,
+    /// `in_process`, `process` or `sandbox`.
+    pub isolation: String,
+    /// Its library, once that is known.
+    pub library: Option<LibraryFacts>,
 }
 
 impl InstanceStats {
@@ -42,6 +123,15 @@ impl InstanceStats {
             deadline_misses: 0,
             dropped_values: 0,
             last_error: None,
+            latency: Histogram::default(),
+            restarts: 0,
+            reloads: 0,
+            memory: None,
+            state: InstanceState::Starting,
+            sentence: None,
+            slowed_to: None,
+            isolation: "in_process".to_owned(),
+            library: None,
         }
     }
 
@@ -50,6 +140,7 @@ impl InstanceStats {
         self.calls += 1;
         self.wall += wall;
         self.cpu += cpu;
+        self.latency.record(wall);
         if let Some(error) = error {
             self.errors += 1;
             self.last_error = Some(error.to_owned());

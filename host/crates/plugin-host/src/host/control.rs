@@ -1,0 +1,59 @@
+//! A handle on the instances for the rest of the program.
+
+use super::Message;
+use super::board::{Board, InstanceStatus, ReloadReport, SharedBoard};
+use super::reload::Wanted;
+use crate::instance::InstanceSpec;
+use crate::library::Catalog;
+use std::sync::PoisonError;
+use std::sync::mpsc::Sender;
+
+/// Looks at the instances of a run and reloads them, from any thread; it outlives them.
+#[derive(Clone)]
+pub struct PluginControl {
+    messages: Sender<Message>,
+    board: SharedBoard,
+}
+
+impl std::fmt::Debug for PluginControl {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("PluginControl").finish_non_exhaustive()
+    }
+}
+
+impl PluginControl {
+    pub(super) fn new(messages: Sender<Message>, board: SharedBoard) -> Self {
+        Self { messages, board }
+    }
+
+    /// How every instance fares and what it has cost, in the order of the configuration; those that were taken out come
+    /// last.
+    #[must_use]
+    pub fn status(&self) -> Vec<InstanceStatus> {
+        Board::stats(&self.board).iter().map(InstanceStatus::from).collect()
+    }
+
+    /// How the last reload went; `None` before the first one is over.
+    #[must_use]
+    pub fn last_reload(&self) -> Option<ReloadReport> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner).reload.clone()
+    }
+
+    /// Wants these instances from now on, made of the libraries of `catalog`. Returns at once; when all of them are
+    /// settled, `PluginEvent::Reloaded` follows and [`Self::last_reload`] says how it went.
+    pub fn reload(&self, catalog: Catalog, specs: Vec<InstanceSpec>) {
+        let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+        board.reloads += 1;
+        // Sent under the lock: reloads arrive in the order of their numbers.
+        let wanted = Wanted { number: board.reloads, specs, catalog };
+        let _ = self.messages.send(Message::Reload(Box::new(wanted)));
+    }
+
+    /// Notes that a reload was asked for and came to nothing before any instance was looked at.
+    pub fn refuse_reload(&self, sentence: String) {
+        let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+        board.reloads += 1;
+        let number = board.reloads;
+        board.reload = Some(ReloadReport { number, refused: Some(sentence), lines: Vec::new() });
+    }
+}
