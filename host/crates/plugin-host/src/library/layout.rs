@@ -3,9 +3,13 @@
 //! The check of `abi_stable` asks whether the library has *at least* what the host knows. So a host of contract 1.1 would
 //! refuse a plugin built on 1.0 though it never touches what that one lacks. Where the library is the older one the
 //! question is asked the other way round.
+//!
+//! It also remembers every type of every library, and compares each new one with all of them, the shorter with the longer:
+//! a library of 1.1 would be refused where one of 1.0 was loaded before, since a type that has not grown may lead to one
+//! that has. Libraries never meet each other, so each is compared with the host alone.
 
 use abi_stable::abi_stability::abi_checking::{
-    AbiInstability, AbiInstabilityErrors, check_layout_compatibility,
+    AbiInstability, AbiInstabilityErrors, CheckingGlobals, check_layout_compatibility_with_globals,
 };
 use abi_stable::type_layout::TLFieldOrFunction;
 use abi_stable::type_layout::TypeLayout;
@@ -20,7 +24,7 @@ pub(crate) fn check(
     library: (&'static TypeLayout, &Version),
 ) -> Result<(), String> {
     let (older, newer) = if library.1 < host.1 { (library, host) } else { (host, library) };
-    check_layout_compatibility(older.0, newer.0).map_err(|errors| {
+    check_layout_compatibility_with_globals(older.0, newer.0, &CheckingGlobals::new()).map_err(|errors| {
         tracing::debug!(%errors, "layouts differ");
         in_one_line(&errors)
     })
@@ -97,6 +101,40 @@ mod tests {
     version! { old {} last: u64 }
     version! { new { later: u32, latest: u16 } last: u64 }
     version! { broken { later: u32 } last: u8 }
+
+    /// A module that has not grown and leads to one that has.
+    macro_rules! outer {
+        ($name:ident, $inner:ty) => {
+            #[expect(dead_code, reason = "only the layout is of interest")]
+            mod $name {
+                use abi_stable::StableAbi;
+
+                #[repr(C)]
+                #[derive(StableAbi)]
+                #[sabi(kind(Prefix(prefix_ref = OuterRef, prefix_fields = OuterPrefix)))]
+                #[sabi(missing_field(option))]
+                pub(super) struct Outer {
+                    #[sabi(last_prefix_field)]
+                    pub(super) inner: extern "C" fn() -> $inner,
+                }
+            }
+        };
+    }
+
+    outer! { old_outer, super::old::ModuleRef }
+    outer! { same_outer, super::old::ModuleRef }
+    outer! { new_outer, super::new::ModuleRef }
+
+    #[test]
+    fn what_was_loaded_before_does_not_matter() {
+        let old = [(old_outer::OuterRef::LAYOUT, "1.0.0"), (same_outer::OuterRef::LAYOUT, "1.0.0")];
+        let new = (new_outer::OuterRef::LAYOUT, "1.4.0");
+        for host in [old[0], new] {
+            for library in [old[0], new, old[1], new, old[0]] {
+                assert_eq!(between(host, library), Ok(()));
+            }
+        }
+    }
 
     fn between(
         host: (&'static TypeLayout, &str),
