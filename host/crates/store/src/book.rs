@@ -52,10 +52,27 @@ pub(crate) struct Book {
     /// Tasks whose entries changed since the last commit, in order of their first change.
     changed: Vec<TaskId>,
     baselines: Vec<String>,
+    /// The last record of the run that is folded in; kept in the same transaction as the rows.
+    recorded: u64,
+}
+
+/// The number of the run's last record that the database has.
+pub(crate) fn recorded(connection: &Connection, run: i64) -> rusqlite::Result<u64> {
+    let sql = "SELECT value FROM meta WHERE key = 'recorded'";
+    let text: Option<String> = connection.query_row(sql, [], |row| row.get(0)).optional()?;
+    let (of_run, number) = text.as_deref().and_then(|text| text.split_once(' ')).unwrap_or_default();
+    Ok(if of_run == run.to_string() { number.parse().unwrap_or(0) } else { 0 })
 }
 
 impl Book {
-    pub(crate) fn new(path: &Path, run: i64, command: i64, calibration_key: String, totals: Totals) -> Self {
+    pub(crate) fn new(
+        path: &Path,
+        run: i64,
+        command: i64,
+        calibration_key: String,
+        totals: Totals,
+        recorded: u64,
+    ) -> Self {
         Self {
             path: path.to_path_buf(),
             run,
@@ -65,7 +82,18 @@ impl Book {
             entries: HashMap::new(),
             changed: Vec::new(),
             baselines: Vec::new(),
+            recorded,
         }
+    }
+
+    /// The last record that is folded in.
+    pub(crate) fn recorded(&self) -> u64 {
+        self.recorded
+    }
+
+    /// All facts of this record have been applied.
+    pub(crate) fn note(&mut self, number: u64) {
+        self.recorded = number;
     }
 
     /// Folds a fact into the rows.
@@ -115,7 +143,10 @@ impl Book {
         let mut statement = connection.prepare_cached(sql).map_err(wrong)?;
         let Totals { tasks, digest, next_attempt } = self.totals;
         statement.execute(params![signed(tasks), signed(digest), signed(next_attempt)]).map_err(wrong)?;
-        Ok(rows + 1)
+        let sql = "INSERT OR REPLACE INTO meta VALUES ('recorded', ?1)";
+        let mut statement = connection.prepare_cached(sql).map_err(wrong)?;
+        statement.execute([format!("{} {}", self.run, self.recorded)]).map_err(wrong)?;
+        Ok(rows + 2)
     }
 
     /// Makes sure that the task is among the entries.

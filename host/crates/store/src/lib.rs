@@ -10,11 +10,13 @@ mod damage;
 mod error;
 mod fold;
 mod identity;
+mod journal;
 mod load;
 mod lock;
 mod options;
 mod outputs;
 mod query;
+mod queue;
 mod rows;
 mod runs;
 mod samples;
@@ -33,7 +35,8 @@ pub use query::{
     AttemptOutcome, AttemptView, FailedTask, HistoryPoint, HistoryQuery, JoblogRow, MeasuredTask, Overview,
     StateReader, TaskRef, TaskView,
 };
+pub use queue::SqliteStore;
 pub use runs::{RunEnd, RunInfo, RunView};
 pub use schema::FORMAT;
 pub use state_dir::StateDir;
-pub use writer::{SqliteStore, StoreGuard};
+pub use writer::StoreGuard;

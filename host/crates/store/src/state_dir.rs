@@ -17,14 +17,16 @@ use crate::book::{Book, Totals};
 use crate::damage::{self, Recovery};
 use crate::error::StoreError;
 use crate::identity::HostIdentity;
+use crate::journal::{self, Appender};
 use crate::load::{self, Loaded};
 use crate::lock::{StateLock, io_error};
 use crate::options::OpenOptions;
+use crate::queue::SqliteStore;
 use crate::runs::{self, RunInfo};
 use crate::samples::Samples;
 use crate::schema;
-use crate::sql::{translate, unsigned};
-use crate::writer::{self, SqliteStore, StoreGuard, Writer};
+use crate::sql::{signed, translate, unsigned};
+use crate::writer::{self, StoreGuard, Writer};
 
 /// A locked state directory, before its run's records begin to flow.
 #[derive(Debug)]
@@ -59,17 +61,25 @@ impl StateDir {
         let path = directory.join(schema::NAME);
         if options.fresh {
             schema::remove(&path)?;
+            journal::remove_all(directory)?;
         }
         make_if_missing(directory, &path)?;
         damage::check_header(&path)?;
         let frames = damage::log_frames(&path);
-        let connection = schema::open_writer(&path)?;
+        let mut connection = schema::open_writer(&path)?;
         // Whatever is found wrong below must leave the file and its log as they are.
         keep_log_on_close(&connection, &path, true)?;
         let mut recovery = look_back(&connection, &path, &me, frames, lock.killed.as_ref())?;
         damage::check(&connection, &path, recovery.unclean)?;
         recovery.cut_pages = frames.saturating_sub(damage::whole_frames(&connection, &path)?);
-        writer::checkpoint(&connection, &path)?;
+        let last_run = recovery.last_run.map(|run| signed(run.0));
+        let folded = journal::replay(&mut connection, &path, directory, last_run)?;
+        if folded > 0 {
+            tracing::debug!(records = folded, "the database was brought up to date from the journal");
+        }
+        if writer::checkpoint(&connection, &path)? {
+            journal::remove_all(directory)?;
+        }
         let state_id = connection
             .query_row("SELECT value FROM meta WHERE key = 'state_id'", [], |row| row.get(0))
             .map_err(translate(&path))?;
@@ -147,11 +157,19 @@ impl StateDir {
     ) -> Result<(RunId, SqliteStore, StoreGuard), StoreError> {
         let wrong = translate(&self.path);
         let command = runs::command_id(&self.connection, &info.command_hash).map_err(wrong)?;
+        // On the device, and in the file rather than its log, before the journal names it.
+        self.connection.execute_batch("PRAGMA synchronous = FULL").map_err(wrong)?;
         let run = runs::begin(&self.connection, info, command, &self.me).map_err(wrong)?;
+        self.connection.execute_batch("PRAGMA synchronous = NORMAL").map_err(wrong)?;
+        writer::checkpoint(&self.connection, &self.path)?;
         let totals = Totals::read(&self.connection, &self.path)?;
         let samples = Samples::open(&self.connection, self.options.retention).map_err(wrong)?;
-        let book = Book::new(&self.path, run, command, info.calibration_key.clone(), totals);
-        let writer = Writer::new(self.connection, self.path, run, book, samples, sink);
+        let book = Book::new(&self.path, run, command, info.calibration_key.clone(), totals, 0);
+        let directory = self.path.parent().unwrap_or(Path::new("."));
+        let header = journal::Header::new(run, command, &info.calibration_key);
+        let appender =
+            Appender::begin(directory, header).map_err(io_error("make a journal in", directory))?;
+        let writer = Writer::new(self.connection, self.path, run, book, samples, sink, appender);
         let (store, guard) = writer.start(self.lock)?;
         Ok((RunId(unsigned(run)), store, guard))
     }

@@ -1,82 +1,44 @@
-//! The one writer: a thread that puts everything that waits into one transaction.
+//! The one writer of the database: a thread that folds what waits into one transaction after another.
 
+use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use orchestrator_ports::{Record, SampleRow, Sink, Store, StoreEvent, SyncMode};
+use orchestrator_ports::{Record, SampleRow, Sink, StoreEvent, SyncMode};
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::book::Book;
 use crate::error::StoreError;
+use crate::journal::{self, Appender, Segment};
 use crate::lock::{StateLock, io_error};
+use crate::queue::{BATCH, Ending, Queue, SqliteStore, Waiting};
 use crate::runs::{self, RunEnd};
 use crate::samples::Samples;
 use crate::sql::translate;
 use crate::state_dir::keep_log_on_close;
 
-/// Records that wait at most; then `append` blocks.
-const QUEUE: usize = 4096;
-/// Sample rows that wait at most; more are dropped.
-const SAMPLES: usize = 4096;
+/// The database follows the journal at this distance: readers see the world so long ago at most.
+const DELAY: Duration = Duration::from_millis(20);
 /// Written rows after which an idle writer makes a checkpoint.
 const IDLE_ROWS: usize = 1_000;
-/// Written rows after which a busy one does (about 30 MB of log).
-const BUSY_ROWS: usize = 8_000;
-/// Without a record for so long, the writer is idle.
+/// Written rows after which a busy one does (some 20 MB of log).
+const BUSY_ROWS: usize = 64_000;
+/// Without anything to do for so long, the writer is idle.
 const IDLE: Duration = Duration::from_millis(200);
-
-enum Message {
-    Record(Record),
-    Samples,
-    Finish(RunEnd, Sender<Result<(), StoreError>>),
-    Stop,
-}
-
-/// Sample rows on their way.
-#[derive(Default)]
-struct Waiting {
-    rows: Vec<SampleRow>,
-    dropped: u64,
-}
-
-/// Appends to the record of a run. Cheap to clone; may be used from any thread.
-#[derive(Clone)]
-pub struct SqliteStore {
-    messages: SyncSender<Message>,
-    waiting: Arc<Mutex<Waiting>>,
-}
+/// A segment of the journal that is larger is ended with the next checkpoint.
+const SEGMENT: u64 = 4 << 20;
 
 /// Ends the run and keeps the state directory locked until it is gone. Dropping it without [`StoreGuard::finish`]
 /// writes what was queued and leaves the run marked as not ended in order.
 pub struct StoreGuard {
-    messages: SyncSender<Message>,
+    queue: Arc<Queue>,
     path: PathBuf,
     thread: Option<JoinHandle<()>>,
     _lock: StateLock,
-}
-
-impl Store for SqliteStore {
-    fn append(&self, record: Record) {
-        if self.messages.send(Message::Record(record)).is_err() {
-            tracing::debug!("a record came after the end of the writer");
-        }
-    }
-
-    fn samples(&self, rows: Vec<SampleRow>) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.rows.len() + rows.len() > SAMPLES {
-            waiting.dropped += rows.len() as u64;
-            return;
-        }
-        waiting.rows.extend(rows);
-        drop(waiting);
-        // A full queue means that the writer is awake anyway.
-        drop(self.messages.try_send(Message::Samples));
-    }
 }
 
 impl StoreGuard {
@@ -87,7 +49,9 @@ impl StoreGuard {
     pub fn finish(mut self, end: RunEnd) -> Result<(), StoreError> {
         let (answer, result) = channel();
         let closed = || StoreError::Closed { path: self.path.clone() };
-        self.messages.send(Message::Finish(end, answer)).map_err(|_| closed())?;
+        if !self.queue.end(Ending::Finish(end, answer)) {
+            return Err(closed());
+        }
         let done = result.recv().map_err(|_| closed())?;
         self.join();
         done
@@ -103,7 +67,7 @@ impl StoreGuard {
 impl Drop for StoreGuard {
     fn drop(&mut self) {
         if self.thread.is_some() {
-            drop(self.messages.send(Message::Stop));
+            self.queue.end(Ending::Stop);
             self.join();
         }
     }
@@ -112,8 +76,7 @@ impl Drop for StoreGuard {
 /// What a round of the writer ends with.
 enum Next {
     Go,
-    Finish(RunEnd, Sender<Result<(), StoreError>>),
-    Stop,
+    End(Ending),
 }
 
 /// The writer's thread.
@@ -124,8 +87,17 @@ pub(crate) struct Writer {
     book: Book,
     samples: Samples,
     sink: Sink<StoreEvent>,
-    waiting: Arc<Mutex<Waiting>>,
-    mode: SyncMode,
+    queue: Arc<Queue>,
+    /// The journal's present file.
+    journal: Arc<File>,
+    /// Segments that the database does not yet have on the device.
+    segments: Vec<Segment>,
+    /// Records taken from the queue and not yet folded.
+    records: Vec<Record>,
+    rows_waiting: Vec<SampleRow>,
+    /// When they must be.
+    due: Option<Instant>,
+    /// Rows written since the last checkpoint.
     rows: usize,
 }
 
@@ -137,144 +109,201 @@ impl Writer {
         book: Book,
         samples: Samples,
         sink: Sink<StoreEvent>,
+        appender: Appender,
     ) -> Self {
-        let waiting = Arc::default();
-        Self { connection, path, run, book, samples, sink, waiting, mode: SyncMode::Written, rows: 0 }
+        let journal = appender.file();
+        let queue = Arc::new(Queue::new(appender, path.clone()));
+        let (segments, records, rows_waiting) = (Vec::new(), Vec::new(), Vec::new());
+        let (due, rows) = (None, 0);
+        Self {
+            connection,
+            path,
+            run,
+            book,
+            samples,
+            sink,
+            queue,
+            journal,
+            segments,
+            records,
+            rows_waiting,
+            due,
+            rows,
+        }
     }
 
     pub(crate) fn start(self, lock: StateLock) -> Result<(SqliteStore, StoreGuard), StoreError> {
-        let (messages, receiver) = sync_channel(QUEUE);
-        let store = SqliteStore { messages: messages.clone(), waiting: Arc::clone(&self.waiting) };
-        let path = self.path.clone();
+        let (queue, path) = (Arc::clone(&self.queue), self.path.clone());
+        let store = SqliteStore { queue: Arc::clone(&queue), sink: Arc::clone(&self.sink) };
         let thread = thread::Builder::new()
             .name("store".to_owned())
-            .spawn(move || self.work(&receiver))
+            .spawn(move || self.work())
             .map_err(io_error("start a thread for", &path))?;
-        Ok((store, StoreGuard { messages, path, thread: Some(thread), _lock: lock }))
+        Ok((store, StoreGuard { queue, path, thread: Some(thread), _lock: lock }))
     }
 
-    fn work(mut self, messages: &Receiver<Message>) {
+    fn work(mut self) {
+        let queue = Arc::clone(&self.queue);
+        let sink = Arc::clone(&self.sink);
         loop {
             // A writer that is gone without a word would leave the run waiting for ever.
-            let round = catch_unwind(AssertUnwindSafe(|| self.round(messages)));
+            let round = catch_unwind(AssertUnwindSafe(|| self.round()));
             let round = round.unwrap_or_else(|_| Err(StoreError::WriterPanicked { path: self.path.clone() }));
             match round {
                 Ok(Next::Go) => {}
-                Ok(Next::Stop) => return,
-                Ok(Next::Finish(end, answer)) => {
-                    // Nobody waits any more: then nobody wants to know.
-                    drop(answer.send(self.finish(&end)));
+                Ok(Next::End(ending)) => {
+                    queue.close();
+                    if let Ending::Finish(end, answer) = ending {
+                        // Nobody waits any more: then nobody wants to know.
+                        drop(answer.send(self.finish(&end)));
+                    }
                     return;
                 }
                 Err(error) => {
-                    (self.sink)(StoreEvent::Failed { detail: error.to_string() });
+                    queue.close();
+                    sink(StoreEvent::Failed { detail: error.to_string() });
                     return;
                 }
             }
         }
     }
 
-    /// Takes everything that waits, commits it, tells.
-    fn round(&mut self, messages: &Receiver<Message>) -> Result<Next, StoreError> {
-        let Some(first) = self.wait(messages)? else { return Ok(Next::Go) };
-        let mut records = Vec::new();
-        let mut next = Next::Go;
-        for message in std::iter::once(first).chain(messages.try_iter()) {
-            match message {
-                Message::Record(record) => records.push(record),
-                Message::Samples => {}
-                Message::Finish(end, answer) => next = Next::Finish(end, answer),
-                Message::Stop => next = Next::Stop,
-            }
-            if records.len() >= QUEUE || !matches!(next, Next::Go) {
-                break;
-            }
+    /// Syncs and acknowledges what waits for it; commits what is due.
+    fn round(&mut self) -> Result<Next, StoreError> {
+        let Some(taken) = self.wait() else {
+            self.checkpoint()?;
+            return Ok(Next::Go);
+        };
+        let Waiting { records, rows, dropped, flushes, ending, .. } = taken;
+        if dropped > 0 {
+            tracing::warn!(rows = dropped, "metric samples were dropped: the state cannot keep up");
         }
-        if let Some(last) = records.last() {
-            let through = last.number;
-            self.commit(&records)?;
-            (self.sink)(StoreEvent::Committed { through });
+        self.acknowledge(&records)?;
+        self.records.extend(records);
+        self.rows_waiting.extend(rows);
+        let now = Instant::now();
+        let due = *self.due.get_or_insert(now + DELAY);
+        if now >= due || self.records.len() >= BATCH || !flushes.is_empty() || ending.is_some() {
+            self.commit()?;
         }
-        self.commit_samples()?;
+        // Whoever waits learns of it when its sender goes.
+        drop(flushes);
         if self.rows >= BUSY_ROWS {
             self.checkpoint()?;
         }
-        Ok(next)
+        Ok(ending.map_or(Next::Go, Next::End))
     }
 
-    /// The next message; `None` after a checkpoint made while nothing came.
-    fn wait(&mut self, messages: &Receiver<Message>) -> Result<Option<Message>, StoreError> {
-        if self.rows < IDLE_ROWS {
-            return Ok(Some(messages.recv().unwrap_or(Message::Stop)));
-        }
-        match messages.recv_timeout(IDLE) {
-            Ok(message) => Ok(Some(message)),
-            Err(RecvTimeoutError::Disconnected) => Ok(Some(Message::Stop)),
-            Err(RecvTimeoutError::Timeout) => self.checkpoint().map(|()| None),
+    /// Waits for something that cannot wait itself, or for the moment when what has come must be committed. `None` when
+    /// nothing came for a while and a checkpoint is worth it.
+    fn wait(&mut self) -> Option<Waiting> {
+        let mut waiting = self.queue.lock();
+        let idle_at = Instant::now() + IDLE;
+        loop {
+            let now = Instant::now();
+            if waiting.is_urgent() || self.due.is_some_and(|due| due <= now) {
+                return Some(self.queue.take(waiting));
+            }
+            if self.due.is_none() && !waiting.is_empty() {
+                self.due = Some(now + DELAY);
+            }
+            let until = match self.due {
+                Some(due) => due,
+                None if self.rows >= IDLE_ROWS && idle_at <= now => return None,
+                None if self.rows >= IDLE_ROWS => idle_at,
+                None => {
+                    waiting = self.queue.work.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+                    continue;
+                }
+            };
+            let woken = self.queue.work.wait_timeout(waiting, until.saturating_duration_since(now));
+            waiting = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    /// One transaction for all: each record whole, in order.
-    fn commit(&mut self, records: &[Record]) -> Result<(), StoreError> {
-        let synced = records.iter().any(|record| record.sync == SyncMode::Synced);
-        self.set_mode(if synced { SyncMode::Synced } else { SyncMode::Written })?;
-        let wrong = translate(&self.path);
-        let transaction =
-            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(wrong)?;
-        for fact in records.iter().flat_map(|record| &record.facts) {
-            self.book.apply(&transaction, fact)?;
+    /// Takes the journal to the device where a record asks for it. All before it goes along.
+    fn acknowledge(&self, records: &[Record]) -> Result<(), StoreError> {
+        let Some(last) = records.last() else { return Ok(()) };
+        if records.iter().any(|record| record.sync == SyncMode::Synced) {
+            self.journal.sync_data().map_err(io_error("sync the journal beside", &self.path))?;
         }
-        self.rows += self.book.write(&transaction)?;
-        transaction.commit().map_err(wrong)
-    }
-
-    fn commit_samples(&mut self) -> Result<(), StoreError> {
-        let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
-        if waiting.dropped > 0 {
-            tracing::warn!(rows = waiting.dropped, "metric samples were dropped: the state cannot keep up");
-        }
-        if waiting.rows.is_empty() {
-            return Ok(());
-        }
-        self.set_mode(SyncMode::Written)?;
-        let wrong = translate(&self.path);
-        let transaction =
-            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(wrong)?;
-        self.samples.write(&transaction, &waiting.rows).map_err(wrong)?;
-        self.rows += waiting.rows.len();
-        transaction.commit().map_err(wrong)
-    }
-
-    /// `FULL` syncs the log with every commit, and with it everything that was only written before; `NORMAL` leaves
-    /// that to checkpoints.
-    fn set_mode(&mut self, mode: SyncMode) -> Result<(), StoreError> {
-        if mode != self.mode {
-            let level = if mode == SyncMode::Synced { "FULL" } else { "NORMAL" };
-            self.connection
-                .execute_batch(&format!("PRAGMA synchronous = {level}"))
-                .map_err(translate(&self.path))?;
-            self.mode = mode;
+        if let Some(through) = self.queue.settled(last.number) {
+            (self.sink)(StoreEvent::Committed { through });
         }
         Ok(())
     }
 
+    /// One transaction for all: each record whole, in order.
+    fn commit(&mut self) -> Result<(), StoreError> {
+        self.due = None;
+        let (records, rows) = (std::mem::take(&mut self.records), std::mem::take(&mut self.rows_waiting));
+        if records.is_empty() && rows.is_empty() {
+            return Ok(());
+        }
+        let wrong = translate(&self.path);
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(wrong)?;
+        for record in &records {
+            record.facts.iter().try_for_each(|fact| self.book.apply(&transaction, fact))?;
+            self.book.note(record.number);
+        }
+        if !records.is_empty() {
+            self.rows += self.book.write(&transaction)?;
+        }
+        if !rows.is_empty() {
+            self.samples.write(&transaction, &rows).map_err(wrong)?;
+            self.rows += rows.len();
+        }
+        transaction.commit().map_err(wrong)
+    }
+
+    /// Folds the log into the file, on the device; then the journal up to there is no longer needed.
     fn checkpoint(&mut self) -> Result<(), StoreError> {
         self.rows = 0;
-        checkpoint(&self.connection, &self.path)
+        let recorded = self.book.recorded();
+        if checkpoint(&self.connection, &self.path)? {
+            let (done, left) = self.segments.drain(..).partition(|segment| segment.last <= recorded);
+            self.segments = left;
+            let done: Vec<Segment> = done;
+            for segment in done {
+                std::fs::remove_file(&segment.path).map_err(io_error("remove", &segment.path))?;
+            }
+        }
+        self.rotate().map_err(io_error("make a journal beside", &self.path))
+    }
+
+    fn rotate(&mut self) -> std::io::Result<()> {
+        let appender = self.queue.appender();
+        if appender.bytes() < SEGMENT {
+            return Ok(());
+        }
+        let successor = appender.successor();
+        drop(appender);
+        let next = successor.make()?;
+        self.journal = Arc::clone(&next);
+        let (old, file) = self.queue.appender().rotate(next);
+        self.segments.push(old);
+        // What is synced later in the new one must not lack what came before it.
+        file.sync_data()
     }
 
     fn finish(self, end: &RunEnd) -> Result<(), StoreError> {
         let wrong = translate(&self.path);
         self.connection.execute_batch("PRAGMA synchronous = FULL").map_err(wrong)?;
         runs::end(&self.connection, self.run, end).map_err(wrong)?;
+        let whole = checkpoint(&self.connection, &self.path)?;
         keep_log_on_close(&self.connection, &self.path, false)?;
-        self.connection.close().map_err(|(_, error)| wrong(error))
+        self.connection.close().map_err(|(_, error)| wrong(error))?;
+        match self.path.parent().filter(|_| whole) {
+            Some(directory) => journal::remove_all(directory),
+            None => Ok(()),
+        }
     }
 }
 
-/// Folds the log into the file and empties it. A log that is folded in but not emptied would be the older truth, should
-/// it be torn afterwards; so it is emptied at once, unless a reader is just looking: then it is left for the next time.
-pub(crate) fn checkpoint(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+/// Folds the log into the file and empties it; false when a reader was just looking. A log that is folded in but not
+/// emptied would be the older truth, should it be torn afterwards; so it is emptied at once, or left for the next time.
+pub(crate) fn checkpoint(connection: &Connection, path: &Path) -> Result<bool, StoreError> {
     let wrong = translate(path);
     connection.busy_timeout(Duration::ZERO).map_err(wrong)?;
     let busy: i64 =
@@ -282,5 +311,6 @@ pub(crate) fn checkpoint(connection: &Connection, path: &Path) -> Result<(), Sto
     if busy != 0 {
         tracing::debug!("a reader holds up a checkpoint");
     }
-    connection.busy_timeout(Duration::from_secs(5)).map_err(wrong)
+    connection.busy_timeout(Duration::from_secs(5)).map_err(wrong)?;
+    Ok(busy == 0)
 }

@@ -54,8 +54,14 @@ impl Live {
         self.store.append(Record { number: self.number, facts, sync });
     }
 
-    /// Waits until everything queued is committed.
+    /// Waits until everything queued is acknowledged, and readers see it.
     pub(crate) fn settle(&self) {
+        self.acknowledged();
+        self.store.flush();
+    }
+
+    /// Waits until everything queued is acknowledged: a kill does not take it.
+    pub(crate) fn acknowledged(&self) {
         loop {
             match self.events.recv_timeout(PATIENCE).expect("an answer") {
                 StoreEvent::Committed { through } if through == self.number => return,
