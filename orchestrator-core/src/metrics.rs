@@ -45,6 +45,8 @@ pub mod names {
     pub const SYSTEM_PROCESSES: &str = "system.processes";
     /// Attempts that hold a slot.
     pub const RUNNING: &str = "orchestrator.processes.running";
+    /// Running attempts whose processes were read: what sums over processes are made of.
+    pub const MEASURED: &str = "orchestrator.processes.measured";
     /// Cores kept busy by all our attempts together.
     pub const OWN_CPU_CORES: &str = "orchestrator.processes.cpu_cores";
     /// Resident memory of all our attempts together.

@@ -52,11 +52,14 @@ impl CapacityLaw {
         self.limits
     }
 
-    /// Takes one round of answers, given while `running` attempts held a slot.
+    /// Takes one round of answers, one of each enabled plugin, given while `running` attempts held a slot. A plugin that
+    /// is not among them was taken out: its last answer bounds nothing any more.
     ///
     /// Growth per round is limited to doubling (at least one more), so that the effect of a step is seen in the next
     /// reading before the next step is taken.
     pub fn answered(&mut self, answers: Vec<CapacityAnswer>, running: u32) {
+        self.expected = answers.len();
+        self.plugins.retain(|bound| answers.iter().any(|answer| answer.instance == bound.instance));
         for answer in answers {
             self.note(answer);
         }
@@ -228,6 +231,21 @@ mod tests {
         law.answered(vec![answer("a", None)], 4);
         assert_eq!(law.decide().target, 4);
         assert!(law.decide().plugins[0].failed);
+    }
+
+    #[test]
+    fn a_plugin_that_was_taken_out_bounds_nothing_any_more() {
+        let mut law = law(1, None, 2);
+        for running in [1, 2, 4, 8] {
+            law.answered(vec![answer("a", Some(9)), answer("b", Some(3))], running);
+        }
+        assert_eq!(law.target(), 3);
+        law.answered(vec![answer("a", Some(9))], 8);
+        assert_eq!((law.decide().target, law.decide().plugins.len()), (9, 1));
+        law.answered(vec![answer("a", Some(9)), answer("c", Some(2))], 9);
+        assert_eq!(law.target(), 2);
+        law.answered(Vec::new(), 9);
+        assert_eq!((law.target(), law.decide().bound), (u32::MAX, Bound::Max));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //!   `net.tcp.established` (which `ConnectionMetricsCollector` measures);
 //! - `limits: {METRIC: MAX}`: most of any metric, summed over our processes.
 //!
-//! Of every limit, with *v* the metric's sum over the *n* running processes, a process's share is *v*/*n* and the
+//! Of every limit, with *v* the metric's sum over the *n* running processes that were measured, a process's share is *v*/*n* and the
 //! capacity ⌊*max* / (*v*/*n*)⌋; the smallest counts. While none runs, the last share counts. A share shows only while
 //! processes run, and late (connections are made some time after the start), so the answer is besides never more than twice
 //! as many as now, and at least 1 where no limit is reached. "Now" are the running processes; since short ones come and go
@@ -58,7 +58,9 @@ impl CapacityPlugin for CustomCapacity {
     fn calculate_capacity(&mut self, _: &Readings<'_>, current: &Readings<'_>) -> Result<Capacity> {
         let running = current.get("orchestrator.processes.running").unwrap_or(0.0) as u32;
         let allowed = current.get("orchestrator.concurrency.current").unwrap_or(0.0) as u32;
-        let capacity = self.0.capacity(running, allowed, |metric| current.get(metric));
+        // A host that does not say how many were measured measured all.
+        let measured = current.get("orchestrator.processes.measured").map_or(running, |number| number as u32);
+        let capacity = self.0.capacity((running, measured), allowed, |metric| current.get(metric));
         let (processes, reason) = capacity.map_err(|metric| {
             let advice = "enable the metrics plugin that emits it, or correct the name";
             Error::unavailable(format!("nobody measures `{metric}`; {advice}"))

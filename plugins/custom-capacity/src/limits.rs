@@ -14,10 +14,11 @@ pub(crate) struct Limit {
 pub(crate) struct Limits(pub(crate) Vec<Limit>);
 
 impl Limits {
-    /// The capacity and what limits it, or the metric that nobody measures.
+    /// The capacity and what limits it, or the metric that nobody measures. Of the `running` processes `measured` are in
+    /// the metrics' sums.
     pub(crate) fn capacity(
         &mut self,
-        running: u32,
+        (running, measured): (u32, u32),
         allowed: u32,
         value: impl Fn(&str) -> Option<f64>,
     ) -> Result<(u32, String), String> {
@@ -27,12 +28,12 @@ impl Limits {
             let value = match value(&limit.metric) {
                 Some(value) => value,
                 // With no process there is no sum over processes.
-                None if running == 0 => 0.0,
+                None if measured == 0 => 0.0,
                 None => return Err(limit.metric.clone()),
             };
-            let room = limit.room(running, value);
+            let room = limit.room(measured, value);
             if room <= least.0 {
-                least = (room, format!("{}: {value} of {} with {running} running", limit.metric, limit.max));
+                least = (room, format!("{}: {value} of {} with {measured} running", limit.metric, limit.max));
             }
         }
         Ok(least)
@@ -44,9 +45,9 @@ impl Limit {
         Self { metric, max, share: 0.0 }
     }
 
-    fn room(&mut self, running: u32, value: f64) -> u32 {
-        if running > 0 {
-            self.share = value / f64::from(running);
+    fn room(&mut self, measured: u32, value: f64) -> u32 {
+        if measured > 0 {
+            self.share = value / f64::from(measured);
         } else if value >= self.max {
             return 0;
         }
@@ -77,7 +78,7 @@ mod tests {
 
     fn capacity(limits: &mut Limits, running: u32, connections: f64, seats: f64) -> u32 {
         let value = |metric: &str| Some(if metric == "license.seats" { seats } else { connections });
-        limits.capacity(running, running, value).unwrap().0
+        limits.capacity((running, running), running, value).unwrap().0
     }
 
     #[test]
@@ -99,9 +100,9 @@ mod tests {
     #[test]
     fn a_gap_between_two_short_processes_is_no_decrease() {
         let nothing = |_: &str| Some(0.0);
-        assert_eq!(limits().capacity(3, 4, nothing).unwrap().0, 8);
-        assert_eq!(limits().capacity(0, 1, nothing).unwrap().0, 2);
-        assert_eq!(limits().capacity(1, 100, nothing).unwrap().0, 6);
+        assert_eq!(limits().capacity((3, 3), 4, nothing).unwrap().0, 8);
+        assert_eq!(limits().capacity((0, 0), 1, nothing).unwrap().0, 2);
+        assert_eq!(limits().capacity((1, 1), 100, nothing).unwrap().0, 6);
     }
 
     #[test]
@@ -109,7 +110,7 @@ mod tests {
         let mut limits = limits();
         assert_eq!(capacity(&mut limits, 2, 2000.0, 0.0), 1);
         let allowed = 8;
-        assert_eq!(limits.capacity(0, allowed, |_| None).unwrap().0, 1);
+        assert_eq!(limits.capacity((0, 0), allowed, |_| None).unwrap().0, 1);
     }
 
     #[test]
@@ -118,9 +119,18 @@ mod tests {
     }
 
     #[test]
+    fn a_process_that_was_not_measured_yet_is_neither_missed_nor_shared_with() {
+        assert_eq!(limits().capacity((2, 0), 2, |_| None).unwrap().0, 4);
+        // 250 connections of the one measured process, not of two.
+        let value = |metric: &str| Some(if metric == "license.seats" { 0.0 } else { 250.0 });
+        assert_eq!(limits().capacity((2, 1), 2, value).unwrap().0, 4);
+        assert_eq!(limits().capacity((3, 1), 3, value).unwrap().0, 4);
+    }
+
+    #[test]
     fn a_metric_that_nobody_measures_is_named() {
         let only_connections = |metric: &str| (metric == "net.tcp.established").then_some(1.0);
-        assert_eq!(limits().capacity(2, 2, only_connections), Err("license.seats".to_owned()));
-        assert!(limits().capacity(0, 0, only_connections).is_ok());
+        assert_eq!(limits().capacity((2, 2), 2, only_connections), Err("license.seats".to_owned()));
+        assert!(limits().capacity((0, 0), 0, only_connections).is_ok());
     }
 }

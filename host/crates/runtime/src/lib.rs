@@ -11,6 +11,7 @@ mod inbox;
 mod journal;
 mod run;
 mod samples;
+mod ticks;
 mod turn;
 
 pub use clock::SystemClock;
@@ -18,3 +19,4 @@ pub use hands::LaunchSettings;
 pub use inbox::{Control, Inbox, Sinks, channel};
 pub use run::{Ended, Rooms, RunEnd, Settings, run};
 pub use samples::Thresholds;
+pub use ticks::TickTimes;

@@ -11,6 +11,7 @@ use crate::collector::Collector;
 use crate::hands::LaunchSettings;
 use crate::inbox::Inbox;
 use crate::samples::Thresholds;
+use crate::ticks::TickTimes;
 use crate::turn::Turner;
 
 /// The rooms of a run.
@@ -71,6 +72,8 @@ pub struct RunEnd {
     pub snapshot: Snapshot,
     /// How the scan went; `None` when it was not over.
     pub scan: Option<ScanReport>,
+    /// What the turns of the loop took.
+    pub ticks: TickTimes,
 }
 
 /// Runs the scheduler over the rooms until nothing is left to do.
@@ -94,12 +97,12 @@ pub async fn run(
         if let Some(ended) = turner.ended() {
             return Ok(turner.end(ended));
         }
-        let deadline = tokio::time::Instant::from_std(turner.next_deadline());
+        let due = turner.next_deadline();
         tokio::select! {
             biased;
             _ = receiver.recv_many(&mut messages, 256) => {}
-            () = tokio::time::sleep_until(deadline) => {}
+            () = tokio::time::sleep_until(due.into()) => {}
         }
-        turner.turn(messages.drain(..));
+        turner.tick(due, messages.drain(..));
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use orchestrator_core::config::model::KeepOutput;
-use orchestrator_core::metrics::Metrics;
+use orchestrator_core::metrics::{Metrics, names};
 use orchestrator_core::scheduler::{Command, Event, Fact, FailureReason, Scheduler, StopLevel};
 use orchestrator_core::{AttemptId, Timestamp};
 use orchestrator_ports::{
@@ -19,6 +19,7 @@ use crate::inbox::{Control, Message};
 use crate::journal::{Done, Journal};
 use crate::run::{Ended, RunEnd, Settings};
 use crate::samples::{Thresholds, current, process_row};
+use crate::ticks::Ticks;
 
 /// Between two snapshots for the subscribers.
 const SNAPSHOT_EVERY: Duration = Duration::from_millis(250);
@@ -50,6 +51,9 @@ pub(crate) struct Turner {
     /// Calibration measurements at the last reading: a new one is worth a round at once.
     baseline_samples: u32,
     round: u64,
+    /// Whether the last round brought answers of capacity plugins.
+    capacity_answered: bool,
+    ticks: Ticks,
     /// Publications asked for and not answered, and whether any came since the last flush.
     publishing: usize,
     unflushed: bool,
@@ -91,6 +95,8 @@ impl Turner {
             next_snapshot: Instant::now() + SNAPSHOT_EVERY,
             baseline_samples: 0,
             round: 0,
+            capacity_answered: false,
+            ticks: Ticks::default(),
             publishing: 0,
             unflushed: false,
             abort: None,
@@ -121,8 +127,15 @@ impl Turner {
             .unwrap_or(self.next_collection)
     }
 
-    /// Handles what arrived and what is due.
-    pub(crate) fn turn(&mut self, messages: impl Iterator<Item = Message>) {
+    /// Handles what arrived and what is due, and keeps the time that it took from the moment it was `due` or, where
+    /// something arrived before that, from now on.
+    pub(crate) fn tick(&mut self, due: Instant, messages: impl Iterator<Item = Message>) {
+        let began = Instant::now().min(due);
+        self.turn(messages);
+        self.ticks.took(began.elapsed());
+    }
+
+    fn turn(&mut self, messages: impl Iterator<Item = Message>) {
         for message in messages {
             self.hear(message);
         }
@@ -148,7 +161,8 @@ impl Turner {
             // Closing the rooms in order waits for what was killed to be gone; the next start sees to that.
             std::mem::forget(self.hands);
         }
-        RunEnd { ended, snapshot, scan: self.scheduler.scan_report().cloned() }
+        let scan = self.scheduler.scan_report().cloned();
+        RunEnd { ended, snapshot, scan, ticks: self.ticks.times() }
     }
 
     fn hear(&mut self, message: Message) {
@@ -236,7 +250,9 @@ impl Turner {
         match event {
             PluginEvent::RoundFinished { system, processes, capacity, .. } => {
                 self.keep(system, processes);
-                if !capacity.is_empty() {
+                // The last of several plugins may be taken out: that is an answer, too.
+                let any = !capacity.is_empty();
+                if std::mem::replace(&mut self.capacity_answered, any) || any {
                     self.step(Event::CapacityAnswered(capacity));
                 }
             }
@@ -338,15 +354,18 @@ impl Turner {
         let mut rows: Vec<_> = samples.iter().map(|sample| process_row(now, sample)).collect();
         self.step(Event::Sampled { system: collected.system, processes: samples, own_cpu_cores });
         self.look_at_baseline();
-        let current = current(&self.scheduler, now, self.thresholds);
+        let processes =
+            collected.processes.into_iter().filter_map(|(sample, tree)| self.hands.facts(sample, tree, now));
+        let processes: Vec<_> = processes.collect();
+        let mut current = current(&self.scheduler, now, self.thresholds);
+        current.insert(names::MEASURED.to_owned(), processes.len() as f64);
+        self.ticks.write_to(&mut current);
         rows.push(SampleRow { at: now, attempt: None, metrics: current.clone() });
         self.journal.store().samples(rows);
         self.round += 1;
-        let processes =
-            collected.processes.into_iter().filter_map(|(sample, tree)| self.hands.facts(sample, tree, now));
         let round = PluginRound {
             number: self.round,
-            processes: processes.collect(),
+            processes,
             calibration: self.scheduler.baseline().to_metrics(),
             current,
         };

@@ -117,9 +117,10 @@ impl Measured {
 }
 
 /// The answers of all capacity instances. One that is not there has no capacity to offer, whatever it answered before:
-/// its last good answer is the core's to keep.
+/// its last good answer is the core's to keep. One that is being started for the first time is not there yet.
 pub(super) fn answers<'s>(slots: impl Iterator<Item = &'s Slot>) -> Vec<CapacityAnswer> {
-    slots.filter(|slot| slot.is(PluginKind::Capacity)).map(answer).collect()
+    let unborn = |slot: &Slot| matches!(slot.state(), State::Starting { .. }) && slot.answer.is_none();
+    slots.filter(|slot| slot.is(PluginKind::Capacity) && !unborn(slot)).map(answer).collect()
 }
 
 fn answer(slot: &Slot) -> CapacityAnswer {
