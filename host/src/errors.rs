@@ -57,8 +57,11 @@ pub(crate) enum Failure {
     #[error("{} exists already; add --force to replace it", .0.display())]
     Signed(PathBuf),
     /// `plugins.trust` cannot be used; the sentence of the plugin room.
-    #[error(transparent)]
+    #[error("plugins.trust.keys: {0}")]
     Trust(#[from] TrustError),
+    /// A key that was named by a flag cannot be used; the sentence of the plugin room.
+    #[error("--key: {0}")]
+    PublicKey(TrustError),
     /// No crate was made for a new plugin.
     #[error(transparent)]
     NewPlugin(#[from] NewPluginError),
@@ -182,6 +185,7 @@ impl Failure {
             Self::Config(_)
             | Self::Trust(_)
             | Self::Key(_)
+            | Self::PublicKey(_)
             | Self::Binary(_)
             | Self::NoProgram
             | Self::CalibrationOff
@@ -245,7 +249,7 @@ impl Failure {
     fn code(&self) -> &'static str {
         match self {
             Self::Config(_) | Self::Trust(_) => "config",
-            Self::Key(_) => "key",
+            Self::Key(_) | Self::PublicKey(_) => "key",
             Self::Preflight(_) => "preflight",
             Self::Files(_) => "files",
             Self::Executor(_) | Self::Orphans(_) => "executor",

@@ -7,4 +7,5 @@ mod files;
 mod fixtures;
 mod skew;
 mod third_party;
+mod trust;
 mod world;

@@ -16,13 +16,15 @@ pub(super) fn keygen(args: &KeygenArgs, session: &Session) -> Result<Exit, Failu
     let (secret, public) = (args.out.join("minisign.key"), args.out.join("minisign.pub"));
     // Asked before a password is.
     if let Some(there) = [&secret, &public].into_iter().find(|path| path.exists()) {
-        return Err(Failure::Exists(there.clone()));
+        return Err(KeyError::Exists(there.clone()).into());
     }
     std::fs::create_dir_all(&args.out).map_err(Failure::file("make", &args.out))?;
     let pair = keys::generate(args.no_password, session)?;
     let failed = |source| KeyError::Minisign { what: "write the keys", source };
-    let (secret_text, public_text) =
-        (pair.sk.to_box(None).map_err(failed)?, pair.pk.to_box().map_err(failed)?);
+    let (secret_text, public_text) = (
+        pair.sk.to_box(Some("minisign secret key of plugins")).map_err(failed)?,
+        pair.pk.to_box().map_err(failed)?,
+    );
     write(&secret, true, &secret_text.into_string())?;
     write(&public, false, &public_text.into_string())?;
     let key = pair.pk.to_base64();
@@ -41,7 +43,9 @@ pub(super) fn keygen(args: &KeygenArgs, session: &Session) -> Result<Exit, Failu
 
 fn write(path: &Path, secret: bool, text: &str) -> Result<(), Failure> {
     match keys::create(path, secret, text) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(Failure::Exists(path.to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            Err(KeyError::Exists(path.to_owned()).into())
+        }
         result => result.map_err(Failure::file("write", path)),
     }
 }

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use ct_codecs::{Base64, Decoder};
 use minisign::{KeyPair, SecretKey, SecretKeyBox};
 use orchestrator_core::config::Sources;
 use thiserror::Error;
@@ -13,6 +14,9 @@ use crate::session::Session;
 
 /// The variable that holds the password of a secret key.
 pub(crate) const PASSWORD: &str = "ORCHESTRATOR_KEY_PASSWORD";
+
+/// Bytes of a secret key: algorithms, salt and costs of its protection, number, key, checksum.
+const LENGTH: usize = 158;
 
 /// Why a key cannot be made or used.
 #[derive(Debug, Error)]
@@ -39,6 +43,15 @@ pub(crate) enum KeyError {
         "a secret key wants a password; put it into {PASSWORD}, run this at a terminal, or add --no-password"
     )]
     WantsPassword,
+    /// The two were not the same.
+    #[error("the two passwords differ, and nothing was written; try again")]
+    Mistyped,
+    /// The terminal cannot be read.
+    #[error("the password cannot be read from the terminal: {0}; put it into {PASSWORD}")]
+    Terminal(#[source] io::Error),
+    /// A key is there already.
+    #[error("{} exists already, and a key is never replaced; name another directory with --out", .0.display())]
+    Exists(PathBuf),
     /// The library that signs failed.
     #[error("cannot {what}: {source}")]
     Minisign {
@@ -54,31 +67,57 @@ pub(super) fn secret_key(path: &Path, session: &Session) -> Result<SecretKey, Ke
     let text = std::fs::read_to_string(path)
         .map_err(|source| KeyError::Unreadable { path: path.to_owned(), source })?;
     let no_key = || KeyError::NoKey(path.to_owned());
-    let boxed = SecretKeyBox::from_string(&text).map_err(|_| no_key())?;
-    // Bytes 2 and 3 of a key name how it is protected: none, or scrypt (`Sc`).
-    let line = text.lines().nth(1).ok_or_else(no_key)?;
-    if !line.starts_with("RWRT") && !line.starts_with("RWQA") {
+    let line = text.lines().nth(1).ok_or_else(no_key)?.trim();
+    let bytes = Base64::decode_to_vec(line, None).map_err(|_| no_key())?;
+    if bytes.len() != LENGTH {
         return Err(no_key());
     }
-    if line.starts_with("RWQA") {
-        return boxed.into_unencrypted_secret_key().map_err(|_| no_key());
+    match &bytes[..4] {
+        // The tool `minisign` leaves the checksum of such a key empty, so it is not looked at.
+        b"Ed\0\0" => SecretKey::from_bytes(&bytes).map_err(|_| no_key()),
+        b"EdSc" => {
+            let password = match given(session) {
+                Some(password) => password,
+                None => asked("Password: ")?.ok_or_else(|| KeyError::NoPassword(path.to_owned()))?,
+            };
+            let boxed = SecretKeyBox::from_string(&text).map_err(|_| no_key())?;
+            boxed.into_secret_key(Some(password)).map_err(|_| KeyError::WrongPassword(path.to_owned()))
+        }
+        _ => Err(no_key()),
     }
-    let password = match given(session) {
-        Some(password) => Some(password),
-        None if io::stdin().is_terminal() => None,
-        None => return Err(KeyError::NoPassword(path.to_owned())),
-    };
-    boxed.into_secret_key(password).map_err(|_| KeyError::WrongPassword(path.to_owned()))
 }
 
 /// Makes a pair of keys.
 pub(super) fn generate(no_password: bool, session: &Session) -> Result<KeyPair, KeyError> {
-    let made = match given(session) {
-        _ if no_password => KeyPair::generate_unencrypted_keypair(),
-        None if !io::stdin().is_terminal() => return Err(KeyError::WantsPassword),
-        password => KeyPair::generate_encrypted_keypair(password),
+    let made = if no_password {
+        KeyPair::generate_unencrypted_keypair()
+    } else {
+        let password = match given(session) {
+            Some(password) => password,
+            None => chosen()?,
+        };
+        KeyPair::generate_encrypted_keypair(Some(password))
     };
     made.map_err(|source| KeyError::Minisign { what: "make keys", source })
+}
+
+/// Asks twice for a new password.
+fn chosen() -> Result<String, KeyError> {
+    let password = asked("Password for the new key: ")?.ok_or(KeyError::WantsPassword)?;
+    let again = asked("The same once more: ")?.ok_or(KeyError::WantsPassword)?;
+    match password == again {
+        _ if password.is_empty() => Err(KeyError::WantsPassword),
+        true => Ok(password),
+        false => Err(KeyError::Mistyped),
+    }
+}
+
+/// Asks at the terminal without showing what is typed; `None` where there is none.
+fn asked(question: &str) -> Result<Option<String>, KeyError> {
+    if !io::stdin().is_terminal() {
+        return Ok(None);
+    }
+    rpassword::prompt_password(question).map(Some).map_err(KeyError::Terminal)
 }
 
 fn given(session: &Session) -> Option<String> {

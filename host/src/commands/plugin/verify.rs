@@ -14,7 +14,7 @@ use crate::session::Session;
 /// Asks the rules of a run, with a signature required.
 pub(super) fn verify(args: &VerifyArgs, session: &Session) -> Result<Exit, Failure> {
     let rules = model::Trust { require_signature: true, keys: args.key.clone(), ..model::Trust::default() };
-    let trust = Arc::new(Trust::new(&rules)?);
+    let trust = Arc::new(Trust::new(&rules).map_err(Failure::PublicKey)?);
     let verified =
         VerifiedFile::open(&args.file, &trust).map_err(|problem| Failure::PluginFile(problem.to_string()))?;
     let file = verified.file();

@@ -68,7 +68,10 @@ pub enum CatalogProblem {
 #[derive(Debug, Error)]
 pub enum ResolveError {
     /// No library at all knows the class.
-    #[error("no plugin library exports the {kind} class `{class}`{}", advice(.nearest.as_deref(), .known, .directories))]
+    #[error(
+        "no plugin library exports the {kind} class `{class}`{}{}",
+        advice(.nearest.as_deref(), .known, .directories), passed_over(.refused.as_deref())
+    )]
     Unknown {
         /// The class.
         class: String,
@@ -80,6 +83,8 @@ pub enum ResolveError {
         known: Vec<String>,
         /// The directories that were searched.
         directories: Vec<PathBuf>,
+        /// What was not read since others could change it, where it may be.
+        refused: Option<String>,
     },
     /// The class exists, under the other list of the configuration.
     #[error("class `{class}` in {} is of kind {found}, not {wanted}; move it to `plugins.{found}`", path.display())]
@@ -101,6 +106,17 @@ pub enum ResolveError {
         /// What is wrong with the library.
         problem: String,
     },
+}
+
+impl CatalogProblem {
+    /// Whether nothing was read since others could change it.
+    fn is_refusal(&self) -> bool {
+        match self {
+            Self::Refused { .. } => true,
+            Self::File(problem) => matches!(problem.fault, FileFault::Place(_)),
+            Self::Directory { .. } | Self::Duplicate { .. } => false,
+        }
+    }
 }
 
 impl Catalog {
@@ -234,8 +250,13 @@ impl Catalog {
             nearest: nearest(class, known.iter().copied()).map(str::to_owned),
             known: known.into_iter().map(str::to_owned).collect(),
             directories: self.directories.clone(),
+            refused: self.problems.iter().find(|problem| problem.is_refusal()).map(ToString::to_string),
         }
     }
+}
+
+fn passed_over(refused: Option<&str>) -> String {
+    refused.map(|refused| format!("; perhaps it is where nothing was read: {refused}")).unwrap_or_default()
 }
 
 /// `; did you mean …? (classes: …; searched: …)`

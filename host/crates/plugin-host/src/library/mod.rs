@@ -18,5 +18,8 @@ pub use load::Library;
 pub use probe::{Probe, probe_here};
 pub use problem::{FileFault, FileProblem, ProbeFault};
 pub use sealed::Sealed;
-pub use trust::{Ground, KeyFault, KeyId, PlaceFault, SignatureFault, Signer, Trust, TrustError, TrustFault, TrustedKey, Writers};
+pub use trust::{
+    Ground, KeyFault, KeyId, PlaceFault, SignatureFault, Signer, Trust, TrustError, TrustFault, TrustedKey,
+    Writers,
+};
 pub use verified::VerifiedFile;

@@ -43,11 +43,11 @@ impl Ground {
     }
 }
 
-/// What is wrong with `plugins.trust` itself.
+/// What is wrong with a key of `plugins.trust.keys`.
 #[derive(Debug, Error)]
 pub enum TrustError {
     /// A key that is none.
-    #[error("plugins.trust.keys: {entry}: {fault}")]
+    #[error("{entry}: {fault}")]
     Key {
         /// The entry.
         entry: String,
@@ -55,7 +55,7 @@ pub enum TrustError {
         fault: KeyFault,
     },
     /// A key's file that cannot be used.
-    #[error("plugins.trust.keys: {}: {fault}", path.display())]
+    #[error("{}: {fault}", path.display())]
     KeyFile {
         /// The file.
         path: PathBuf,

@@ -1,0 +1,476 @@
+//! Files that others could have changed, signatures, hashes: what is refused, and in which words.
+
+use crate::world::{World, directory, metrics};
+use orchestrator_core::config::model;
+use orchestrator_plugin_api::PluginKind;
+use orchestrator_plugin_host::{
+    Catalog, FileFault, Ground, PluginFile, Signer, Trust, TrustedKey, VerifiedFile,
+};
+use orchestrator_tests::artifacts;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Arc;
+use tempfile::TempDir;
+
+const CLASS: &str = "SystemMetricsCollector";
+
+/// A plugin in a directory of its own, and keys.
+struct Scene {
+    folder: TempDir,
+    library: PathBuf,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let folder = directory(&[&artifacts::plugin("system-metrics")]);
+        let library = folder.path().join("liborchestrator_plugin_system_metrics.so");
+        Self { folder, library }
+    }
+
+    /// Makes a pair of keys in a folder of this name; the public key's line.
+    fn keys(&self, name: &str) -> String {
+        let out = self.folder.path().join(name);
+        tool(&["plugin", "keygen", "--no-password", "--out", text(&out)]);
+        let public = fs::read_to_string(out.join("minisign.pub")).unwrap();
+        public.lines().nth(1).unwrap().to_owned()
+    }
+
+    fn sign(&self, keys: &str) {
+        let key = self.folder.path().join(keys).join("minisign.key");
+        tool(&["plugin", "sign", text(&self.library), "--key", text(&key), "--force"]);
+    }
+
+    /// Adds a byte behind the last section: the library still loads.
+    fn tamper(&self) {
+        let mut bytes = fs::read(&self.library).unwrap();
+        bytes.push(0);
+        fs::write(&self.library, bytes).unwrap();
+    }
+
+    fn catalog(&self, rules: model::Trust) -> Catalog {
+        Catalog::scan_trusting(Trust::new(&rules).unwrap(), [self.folder.path()])
+    }
+
+    /// The only thing that is told about the directory.
+    fn refusal(&self, rules: model::Trust) -> String {
+        let catalog = self.catalog(rules);
+        assert!(catalog.files().is_empty(), "{:?}", catalog.files());
+        let told: Vec<String> = catalog.problems().map(ToString::to_string).collect();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(
+            !told[0].contains('\n') && told[0].contains(self.folder.path().to_str().unwrap()),
+            "{told:?}"
+        );
+        told[0].clone()
+    }
+
+    fn sha256(&self) -> model::Sha256 {
+        PluginFile::inspect(&self.library).unwrap().sha256
+    }
+}
+
+fn signed_by(keys: &[&str]) -> model::Trust {
+    let keys = keys.iter().map(|key| (*key).to_owned()).collect();
+    model::Trust { require_signature: true, keys, ..model::Trust::default() }
+}
+
+fn lenient() -> model::Trust {
+    model::Trust::default()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// Calls the program and expects it to succeed.
+fn tool(arguments: &[&str]) -> Output {
+    let output = called(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+fn called(arguments: &[&str]) -> Output {
+    Command::new(artifacts::orchestrator()).args(arguments).output().unwrap()
+}
+
+fn mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+/// Whether files can be given away here.
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+#[test]
+fn a_signed_library_is_used_and_its_signer_is_known() {
+    let scene = Scene::new();
+    let key = scene.keys("ours");
+    scene.sign("ours");
+    let catalog = scene.catalog(signed_by(&[&key]));
+    let id = TrustedKey::parse(&key).unwrap().id();
+    let file = catalog.resolve(PluginKind::Metrics, CLASS).unwrap();
+    assert_eq!((file.signer, file.ground), (Signer::Key(id), Ground::Signature));
+    // A key may be named by its file, too.
+    let path = scene.folder.path().join("ours/minisign.pub");
+    assert_eq!(scene.catalog(signed_by(&[text(&path)])).files().len(), 1);
+    assert!(file.verified().is_ok());
+}
+
+#[test]
+fn a_run_without_rules_takes_unsigned_files_as_before() {
+    let scene = Scene::new();
+    let catalog = scene.catalog(lenient());
+    let file = &catalog.files()[0];
+    assert_eq!((file.signer, file.ground), (Signer::Unsigned, Ground::NotRequired));
+}
+
+#[test]
+fn a_tampered_file_is_refused_even_where_no_signature_is_required() {
+    let scene = Scene::new();
+    let key = scene.keys("ours");
+    scene.sign("ours");
+    scene.tamper();
+    let sentence = scene.refusal(signed_by(&[&key]));
+    assert!(sentence.contains("does not fit: the file or the signature was changed"), "{sentence}");
+    let rules = model::Trust { require_signature: false, ..signed_by(&[&key]) };
+    assert_eq!(scene.refusal(rules), sentence);
+}
+
+#[test]
+fn a_file_that_is_swapped_between_check_and_load_is_refused() {
+    let scene = Scene::new();
+    let key = scene.keys("ours");
+    scene.sign("ours");
+    let catalog = scene.catalog(signed_by(&[&key]));
+    let file = catalog.resolve(PluginKind::Metrics, CLASS).unwrap();
+    scene.tamper();
+    let problem = file.verified().unwrap_err();
+    assert!(matches!(problem.fault, FileFault::Trust(_)), "{problem}");
+    // Another library that is signed as well is not the one that was checked either.
+    scene.sign("ours");
+    let problem = file.verified().unwrap_err();
+    assert!(matches!(problem.fault, FileFault::Changed), "{problem}");
+}
+
+#[test]
+fn what_is_verified_is_what_is_loaded_whatever_happens_to_the_file() {
+    let scene = Scene::new();
+    let trust = Arc::new(Trust::default());
+    let verified = VerifiedFile::open(&scene.library, &trust).unwrap();
+    let whole = fs::read(&scene.library).unwrap();
+    fs::write(&scene.library, "no library any more").unwrap();
+    let received = {
+        let handle = std::os::fd::AsFd::as_fd(verified.sealed()).try_clone_to_owned().unwrap();
+        VerifiedFile::receive(handle, &scene.library, Some(&blake3_of(&verified))).unwrap()
+    };
+    assert_eq!(received.file().hash, verified.file().hash);
+    assert_eq!(received.file().size, whole.len() as u64);
+    assert!(orchestrator_plugin_host::Library::load_verified(&received, None).is_ok());
+}
+
+fn blake3_of(verified: &VerifiedFile) -> orchestrator_plugin_host::ContentHash {
+    verified.file().hash
+}
+
+#[test]
+fn a_wrong_key_is_named() {
+    let scene = Scene::new();
+    let (ours, theirs) = (scene.keys("ours"), scene.keys("theirs"));
+    scene.sign("theirs");
+    let sentence = scene.refusal(signed_by(&[&ours]));
+    let id = |key: &str| TrustedKey::parse(key).unwrap().id().to_string();
+    let expected =
+        format!("signed by key {}, which is not in plugins.trust.keys ({})", id(&theirs), id(&ours));
+    assert!(sentence.contains(&expected), "{sentence}");
+}
+
+#[test]
+fn an_unsigned_file_is_refused_where_a_signature_is_required() {
+    let scene = Scene::new();
+    let key = scene.keys("ours");
+    let sentence = scene.refusal(signed_by(&[&key]));
+    assert!(sentence.contains("it is not signed"), "{sentence}");
+    assert!(sentence.contains("system_metrics.so.minisig"), "{sentence}");
+    let rules =
+        model::Trust { allow_unsigned_from: vec![scene.folder.path().to_owned()], ..signed_by(&[&key]) };
+    assert_eq!(scene.catalog(rules).files()[0].ground, Ground::Directory);
+    let rules = model::Trust { sha256: vec![scene.sha256()], ..signed_by(&[&key]) };
+    assert_eq!(scene.catalog(rules).files()[0].ground, Ground::Pinned);
+}
+
+#[test]
+fn a_revoked_hash_beats_everything() {
+    let scene = Scene::new();
+    let key = scene.keys("ours");
+    scene.sign("ours");
+    let hash = scene.sha256();
+    let rules = model::Trust {
+        revoked: vec![hash],
+        sha256: vec![hash],
+        allow_unsigned_from: vec![scene.folder.path().to_owned()],
+        ..signed_by(&[&key])
+    };
+    let sentence = scene.refusal(rules);
+    assert!(sentence.contains(&format!("its SHA-256 {hash} is in plugins.trust.revoked")), "{sentence}");
+}
+
+#[test]
+fn with_a_list_of_hashes_only_those_pass() {
+    let scene = Scene::new();
+    let key = scene.keys("ours");
+    scene.sign("ours");
+    let rules = model::Trust { sha256: vec![model::Sha256([7; 32])], ..signed_by(&[&key]) };
+    let sentence = scene.refusal(rules);
+    assert!(sentence.contains("is not in plugins.trust.sha256"), "{sentence}");
+}
+
+#[test]
+fn a_file_that_others_may_write_is_refused() {
+    let scene = Scene::new();
+    mode(&scene.library, 0o666);
+    let sentence = scene.refusal(lenient());
+    assert!(sentence.contains("it is writable by everyone (mode 0666)"), "{sentence}");
+    assert!(sentence.contains(&format!("chmod o-w {}", scene.library.display())), "{sentence}");
+    mode(&scene.library, 0o664);
+    if is_root() {
+        chown(&scene.library, None, Some(4711)).unwrap();
+        let sentence = scene.refusal(lenient());
+        assert!(sentence.contains("it is writable by the group 4711"), "{sentence}");
+        chown(&scene.library, None, Some(0)).unwrap();
+    }
+    // The own group, as umask 0002 leaves it.
+    assert_eq!(scene.catalog(lenient()).files().len(), 1);
+}
+
+#[test]
+fn a_directory_that_others_may_write_is_not_read() {
+    let scene = Scene::new();
+    for (bits, shown) in [(0o777, "mode 0777"), (0o1777, "mode 1777")] {
+        mode(scene.folder.path(), bits);
+        let sentence = scene.refusal(lenient());
+        assert!(sentence.contains(shown) && sentence.contains("nothing of it was read"), "{sentence}");
+    }
+    mode(scene.folder.path(), 0o775);
+    assert_eq!(scene.catalog(lenient()).files().len(), 1);
+}
+
+#[test]
+fn a_directory_below_one_that_everyone_may_write_is_refused_unless_it_is_sticky() {
+    let outer = tempfile::tempdir().unwrap();
+    let inner = outer.path().join("plugins");
+    fs::create_dir(&inner).unwrap();
+    fs::copy(artifacts::plugin("system-metrics"), inner.join("a.so")).unwrap();
+    mode(outer.path(), 0o777);
+    let told: Vec<_> = Catalog::scan([&inner]).problems().map(ToString::to_string).collect();
+    assert!(
+        told[0].contains(&format!("the directory {} above it is writable", outer.path().display())),
+        "{told:?}"
+    );
+    mode(outer.path(), 0o1777);
+    assert_eq!(Catalog::scan([&inner]).files().len(), 1);
+}
+
+#[test]
+fn a_directory_that_is_a_link_is_refused_and_a_link_on_the_way_is_followed() {
+    let scene = Scene::new();
+    let other = tempfile::tempdir().unwrap();
+    let link = other.path().join("link");
+    symlink(scene.folder.path(), &link).unwrap();
+    let told: Vec<_> = Catalog::scan([&link]).problems().map(ToString::to_string).collect();
+    assert!(told[0].contains("it is a symbolic link"), "{told:?}");
+    assert!(told[0].contains(scene.folder.path().to_str().unwrap()), "{told:?}");
+    fs::create_dir(scene.folder.path().join("deep")).unwrap();
+    fs::copy(&scene.library, scene.folder.path().join("deep/a.so")).unwrap();
+    assert_eq!(Catalog::scan([link.join("deep")]).files().len(), 1);
+    assert_eq!(Catalog::scan([scene.folder.path().join("deep/../deep")]).files().len(), 1);
+}
+
+#[test]
+fn a_link_to_a_file_is_followed_and_what_it_leads_to_is_checked() {
+    let scene = Scene::new();
+    let plugins = tempfile::tempdir().unwrap();
+    symlink(&scene.library, plugins.path().join("linked.so")).unwrap();
+    symlink("linked.so", plugins.path().join("twice.so")).unwrap();
+    assert_eq!(Catalog::scan([plugins.path()]).files().len(), 2);
+    mode(&scene.library, 0o666);
+    let catalog = Catalog::scan([plugins.path()]);
+    assert!(catalog.files().is_empty());
+    let told: Vec<_> = catalog.problems().map(ToString::to_string).collect();
+    assert!(told[0].contains("linked.so: it is writable by everyone"), "{told:?}");
+    assert!(told[0].contains(&format!("chmod o-w {}", scene.library.display())), "{told:?}");
+}
+
+#[test]
+fn what_belongs_to_somebody_else_is_refused() {
+    if !is_root() {
+        return eprintln!("skipped: only root can give files away");
+    }
+    let scene = Scene::new();
+    chown(&scene.library, Some(4711), None).unwrap();
+    let sentence = scene.refusal(lenient());
+    assert!(sentence.contains("it belongs to user 4711") && sentence.contains("`chown 0`"), "{sentence}");
+    chown(&scene.library, Some(0), None).unwrap();
+    chown(scene.folder.path(), Some(4711), None).unwrap();
+    let sentence = scene.refusal(lenient());
+    assert!(sentence.contains("it belongs to user 4711"), "{sentence}");
+    assert!(sentence.contains("nothing of it was read"), "{sentence}");
+}
+
+#[test]
+fn special_files_are_passed_over_without_waiting() {
+    let scene = Scene::new();
+    let pipe = scene.folder.path().join("pipe.so");
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    assert_eq!(scene.catalog(lenient()).files().len(), 1);
+    fs::remove_file(&scene.library).unwrap();
+    fs::rename(&pipe, &scene.library).unwrap();
+    let problem = VerifiedFile::open(&scene.library, &Arc::default()).unwrap_err();
+    assert!(problem.to_string().contains("no regular file"), "{problem}");
+}
+
+#[test]
+fn a_refused_library_is_no_mystery_to_who_needs_it() {
+    let scene = Scene::new();
+    let key = scene.keys("ours");
+    let error =
+        scene.catalog(signed_by(&[&key])).resolve(PluginKind::Metrics, CLASS).unwrap_err().to_string();
+    assert!(error.contains("cannot be used") && error.contains("it is not signed"), "{error}");
+    mode(scene.folder.path(), 0o777);
+    let error = scene.catalog(lenient()).resolve(PluginKind::Metrics, CLASS).unwrap_err().to_string();
+    assert!(error.contains("writable by everyone"), "{error}");
+    mode(scene.folder.path(), 0o755);
+    let world = World::start(&[scene.folder.path().to_owned()], &[metrics(CLASS)]);
+    assert!(world.failures.is_empty(), "{:?}", world.failures);
+}
+
+/// Made by the tool minisign 0.11: one over the hash of the file, one in the old way over the file itself.
+const MINISIGN: [&str; 2] = [
+    "untrusted comment: signature from minisign secret key\n\
+     RUS9xPpXQpQUdhSZBtfkRmMN5eG8ZM+xdiCVZwRv0NZiz9TtfHD/Z8/7/p4ld0m9i6VzEWQ8uiALhfdqmladRyMDZWawoN7cWA0=\n\
+     trusted comment: frozen\n\
+     DUZUr1GL5e6vdKRVN19JxyyHLAxzQe3jJ86EBX2gLdsf3FoUmvRRvHmnQHQo9JE5LKRcZ22w3+cPSpPppacKDw==\n",
+    "untrusted comment: signature from minisign secret key\n\
+     RWS9xPpXQpQUdhp3Me/49WWCMFSGb7cpAH8xvTzYaN1bC7mYTf9oGlcnACx2NL7qCWU8z4oj4MfYsTJMi18b7MRZxpJPQip0Owk=\n\
+     trusted comment: frozen legacy\n\
+     Iot8E8Nk4sipxC+EaAB+CWlW5R3XgOnbQfKIbEufn1erCTNGQC5oV0RPxvkXbNINBi3ZOTfFXH4fr2CeXss3Cg==\n",
+];
+const MINISIGN_KEY: &str = "untrusted comment: minisign public key 7614944257FAC4BD\n\
+     RWS9xPpXQpQUdhrCKKopFOlkrjK4fm6ZWGmIU1bwhWnRCgAxPCj0Rcfs\n";
+/// As `minisign -G -W` wrote it: no password, and no checksum either.
+const MINISIGN_SECRET: &str = "untrusted comment: minisign encrypted secret key\n\
+     RWQAAEIyAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAvcT6V0KUFHZOgYYblAehRe1FnxJZy197GR6Z\
+     ATxCAXAwFaH6p7fUNBrCKKopFOlkrjK4fm6ZWGmIU1bwhWnRCgAxPCj0RcfsAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n";
+
+#[test]
+fn signatures_of_the_tool_minisign_are_verified() {
+    let key = TrustedKey::parse(MINISIGN_KEY).unwrap();
+    assert_eq!(key.id().to_string(), "7614944257FAC4BD");
+    for (signature, comment) in MINISIGN.into_iter().zip(["frozen", "frozen legacy"]) {
+        assert_eq!(key.verify(b"hello plugin\n", signature).unwrap(), comment);
+        assert!(key.verify(b"hello plugim\n", signature).is_err());
+        let forged = signature.replace("trusted comment: frozen", "trusted comment: frosen");
+        assert!(key.verify(b"hello plugin\n", &forged).is_err(), "the comment is signed, too");
+    }
+}
+
+#[test]
+fn keys_of_the_tool_minisign_sign() {
+    let scene = Scene::new();
+    let key = scene.folder.path().join("theirs.key");
+    fs::write(&key, MINISIGN_SECRET).unwrap();
+    tool(&["plugin", "sign", text(&scene.library), "--key", text(&key)]);
+    let public = MINISIGN_KEY.lines().nth(1).unwrap();
+    let output = tool(&["plugin", "verify", text(&scene.library), "--key", public]);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("signed by key 7614944257FAC4BD"));
+    // The form that every version of the tool reads: two comments, 74 bytes `ED…`, 64 bytes.
+    let mut name = scene.library.into_os_string();
+    name.push(".minisig");
+    let signature = fs::read_to_string(name).unwrap();
+    let lines: Vec<&str> = signature.lines().collect();
+    assert_eq!(lines.len(), 4);
+    assert!(lines[0].starts_with("untrusted comment: ") && lines[2].starts_with("trusted comment: "));
+    assert!(lines[1].starts_with("RU") && lines[1].len() == 100 && lines[3].len() == 88, "{signature}");
+}
+
+#[test]
+fn keys_are_protected_and_never_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let (out, secret) = (folder.path().join("keys"), folder.path().join("keys/minisign.key"));
+    let with = |password: &str, arguments: &[&str]| {
+        let mut command = Command::new(artifacts::orchestrator());
+        command.args(arguments).env("ORCHESTRATOR_KEY_PASSWORD", password).stdin(std::process::Stdio::null());
+        command.output().unwrap()
+    };
+    let keygen = ["plugin", "keygen", "--out", text(&out)];
+    let nobody =
+        Command::new(artifacts::orchestrator()).args(keygen).stdin(std::process::Stdio::null()).output();
+    assert_eq!(nobody.unwrap().status.code(), Some(78), "no password, and nobody to ask");
+    let made = with("horse battery", &keygen);
+    assert!(made.status.success(), "{made:?}");
+    assert_eq!(fs::metadata(&secret).unwrap().permissions().mode() & 0o777, 0o600);
+    let content = fs::read_to_string(&secret).unwrap();
+    assert_eq!(with("other", &keygen).status.code(), Some(78));
+    assert_eq!(fs::read_to_string(&secret).unwrap(), content, "a key was replaced");
+    let scene = Scene::new();
+    let sign = ["plugin", "sign", text(&scene.library), "--key", text(&secret)];
+    let wrong = with("wrong", &sign);
+    let said = String::from_utf8_lossy(&wrong.stderr).into_owned();
+    assert_eq!(wrong.status.code(), Some(78), "{said}");
+    assert!(said.contains("the password does not open"), "{said}");
+    let signed = with("horse battery", &sign);
+    assert!(signed.status.success(), "{signed:?}");
+    for output in [&made, &wrong, &signed] {
+        let all = [output.stdout.as_slice(), &output.stderr].concat();
+        let all = String::from_utf8_lossy(&all);
+        assert!(!all.contains("battery") && !all.contains(content.lines().nth(1).unwrap()), "{all}");
+    }
+    let again = with("horse battery", &sign);
+    assert_eq!(again.status.code(), Some(2), "a signature was replaced");
+}
+
+#[test]
+fn verify_answers_by_its_exit_code() {
+    let scene = Scene::new();
+    let (ours, theirs) = (scene.keys("ours"), scene.keys("theirs"));
+    let code = |key: &str| called(&["plugin", "verify", text(&scene.library), "--key", key]).status.code();
+    assert_eq!(code(&ours), Some(69), "unsigned");
+    scene.sign("ours");
+    assert_eq!((code(&ours), code(&theirs), code("no-key")), (Some(0), Some(69), Some(78)));
+    scene.tamper();
+    assert_eq!(code(&ours), Some(69), "tampered");
+}
+
+#[test]
+fn a_run_refuses_what_its_configuration_does_not_trust_before_anything_runs() {
+    let scene = Scene::new();
+    let key = scene.keys("ours");
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("in")).unwrap();
+    fs::write(folder.path().join("in/a"), "a").unwrap();
+    let config = folder.path().join("config.yaml");
+    let lines = format!(
+        "binary: {{path: /bin/cat, flags: ['{{input_file}}'], stdout: '{{output_file}}'}}\n\
+         input: {{files_directory: in}}\noutput: {{directory: out}}\ncalibration: {{enabled: false}}\n\
+         plugins:\n  directories: [{}]\n  capacity: []\n  trust: {{require_signature: true, keys: [{key}]}}\n",
+        scene.folder.path().display()
+    );
+    fs::write(&config, lines).unwrap();
+    // Beside the program lie unsigned libraries, too.
+    let run = |command: &str| called(&[command, text(&config)]);
+    for command in ["check", "run"] {
+        let refused = run(command);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(69), "{said}");
+        assert!(said.contains("it is not signed"), "{said}");
+    }
+    scene.sign("ours");
+    let done = run("run");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    fs::write(&config, fs::read_to_string(&config).unwrap().replace(&key, "nothing.pub")).unwrap();
+    let refused = run("check");
+    assert_eq!(refused.status.code(), Some(78), "{}", String::from_utf8_lossy(&refused.stderr));
+}
