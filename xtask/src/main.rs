@@ -1,6 +1,7 @@
 //! The chores of this repository: `demo`, `test`, `lint`, `bench`.
 #![expect(clippy::print_stdout, reason = "a chore talks to the person or the CI log that started it")]
 
+mod abi;
 mod bench;
 mod demo;
 mod error;
@@ -20,6 +21,7 @@ usage: cargo xtask <chore>
   demo     run the main job on real files of this machine, plugins loaded from a folder
   test     build everything, run every test, then lint (what CI runs)
   bench    measure in release mode: bench [queue [LARGEST] | capacity [--write FILE] [FIRST LAST] | predict]
+  abi      compare the plugin contract with its published versions; --record writes the record of a new one
   lint     formatting, clippy, dependency edges, licences and advisories, docs
 ";
 
@@ -39,6 +41,7 @@ fn dispatch(arguments: &[String]) -> Result<(), Failure> {
         return Err(Failure::Usage { usage: USAGE });
     };
     match chore.as_str() {
+        "abi" => abi::run(rest),
         "bench" => bench::run(rest),
         "demo" => demo::run(),
         "test" => test::run(rest),

@@ -3,6 +3,18 @@
 use abi_stable::StableAbi;
 use abi_stable::std_types::{RSlice, RStr, RString};
 
+/// The numbers of a `u32` newtype: a constant each, and all of them with their names.
+macro_rules! ids {
+    ($type:ident { $($(#[$about:meta])* $name:ident = $number:literal,)* }) => {
+        impl $type {
+            $($(#[$about])* pub const $name: Self = Self($number);)*
+
+            /// All numbers that have a meaning in this version, with the names of their constants.
+            pub const ALL: &'static [(&'static str, Self)] = &[$((stringify!($name), Self::$name)),*];
+        }
+    };
+}
+
 /// One named value. Names are dotted and lower case (`net.tcp.established`), values plain numbers in the
 /// unit that the descriptor states.
 #[repr(C)]
@@ -33,53 +45,53 @@ pub struct SampleSink {
 #[derive(StableAbi, Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FactId(pub u32);
 
-impl FactId {
+ids! { FactId {
     /// CPU time used so far, user and system, in seconds, descendants included.
-    pub const CPU_SECONDS: Self = Self(1);
+    CPU_SECONDS = 1,
     /// Resident memory in bytes, descendants included.
-    pub const RSS_BYTES: Self = Self(2);
+    RSS_BYTES = 2,
     /// Virtual memory in bytes, descendants included.
-    pub const VIRTUAL_BYTES: Self = Self(3);
+    VIRTUAL_BYTES = 3,
     /// Bytes read from storage so far, descendants included.
-    pub const READ_BYTES: Self = Self(4);
+    READ_BYTES = 4,
     /// Bytes written to storage so far, descendants included.
-    pub const WRITE_BYTES: Self = Self(5);
+    WRITE_BYTES = 5,
     /// Number of threads, descendants included.
-    pub const THREADS: Self = Self(6);
+    THREADS = 6,
     /// Seconds since the process was started.
-    pub const AGE_SECONDS: Self = Self(7);
+    AGE_SECONDS = 7,
 
     /// Bytes that read calls returned so far, whatever their source (`rchar` of `/proc/PID/io`). Since 1.1.
-    pub const IO_READ_CHARS: Self = Self(100);
+    IO_READ_CHARS = 100,
     /// Bytes that were handed to write calls so far (`wchar` of `/proc/PID/io`). Since 1.1.
-    pub const IO_WRITE_CHARS: Self = Self(101);
+    IO_WRITE_CHARS = 101,
     /// Read calls so far (`syscr` of `/proc/PID/io`). Since 1.1.
-    pub const IO_READ_CALLS: Self = Self(102);
+    IO_READ_CALLS = 102,
     /// Write calls so far (`syscw` of `/proc/PID/io`). Since 1.1.
-    pub const IO_WRITE_CALLS: Self = Self(103);
+    IO_WRITE_CALLS = 103,
     /// Bytes fetched from storage so far (`read_bytes` of `/proc/PID/io`). Since 1.1.
-    pub const IO_READ_BYTES: Self = Self(104);
+    IO_READ_BYTES = 104,
     /// Bytes sent to storage so far (`write_bytes` of `/proc/PID/io`). Since 1.1.
-    pub const IO_WRITE_BYTES: Self = Self(105);
+    IO_WRITE_BYTES = 105,
 
     /// Memory in bytes, shared pages divided by the number of their users (`Pss` of `/proc/PID/smaps_rollup`).
     /// Since 1.1.
-    pub const PSS_BYTES: Self = Self(110);
+    PSS_BYTES = 110,
     /// Memory in bytes that nobody else uses (`Private_Clean` + `Private_Dirty` + `Private_Hugetlb` of
     /// `/proc/PID/smaps_rollup`). Since 1.1.
-    pub const USS_BYTES: Self = Self(111);
+    USS_BYTES = 111,
     /// Swapped-out memory in bytes (`Swap` of `/proc/PID/smaps_rollup`). Since 1.1.
-    pub const SWAP_BYTES: Self = Self(112);
+    SWAP_BYTES = 112,
 
     /// Open file descriptors (entries of `/proc/PID/fd`). Since 1.1.
-    pub const OPEN_FILES: Self = Self(120);
+    OPEN_FILES = 120,
     /// How likely the kernel ends the process when memory runs out, 0 to 2000 (`/proc/PID/oom_score`). Since 1.1.
-    pub const OOM_SCORE: Self = Self(121);
+    OOM_SCORE = 121,
     /// Adjustment of that score, -1000 to 1000 (`/proc/PID/oom_score_adj`). Since 1.1.
-    pub const OOM_SCORE_ADJ: Self = Self(122);
+    OOM_SCORE_ADJ = 122,
     /// Nice value, -20 to 19 (field 19 of `/proc/PID/stat`). Since 1.1.
-    pub const NICE: Self = Self(123);
-}
+    NICE = 123,
+} }
 
 /// A numeric fact about a process that the host has read already.
 #[repr(C)]
@@ -99,26 +111,26 @@ pub struct Number {
 #[derive(StableAbi, Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TextId(pub u32);
 
-impl TextId {
+ids! { TextId {
     /// The task's identifier.
-    pub const TASK: Self = Self(1);
+    TASK = 1,
     /// Path of the input file.
-    pub const INPUT_FILE: Self = Self(2);
+    INPUT_FILE = 2,
     /// Path of the final output file.
-    pub const OUTPUT_FILE: Self = Self(3);
+    OUTPUT_FILE = 3,
     /// The attempt's private working place.
-    pub const TEMP_DIR: Self = Self(4);
+    TEMP_DIR = 4,
 
     /// Path of the running program (the link `/proc/PID/exe`; ` (deleted)` at its end if the file is gone). Since 1.1.
-    pub const EXE: Self = Self(100);
+    EXE = 100,
     /// Working directory (the link `/proc/PID/cwd`). Since 1.1.
-    pub const WORKING_DIRECTORY: Self = Self(101);
+    WORKING_DIRECTORY = 101,
     /// The arguments, each ended by a NUL byte (`/proc/PID/cmdline`); empty for a zombie. Since 1.1.
-    pub const COMMAND_LINE: Self = Self(102);
+    COMMAND_LINE = 102,
     /// Path within the cgroup v2 hierarchy (what follows `0::` in `/proc/PID/cgroup`, without the line's end).
     /// Since 1.1.
-    pub const CGROUP: Self = Self(103);
-}
+    CGROUP = 103,
+} }
 
 /// A textual fact about a process: bytes, since paths need not be UTF-8.
 #[repr(C)]
@@ -152,22 +164,22 @@ pub struct ProcessView<'a> {
 #[derive(StableAbi, Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FaultCode(pub u32);
 
-impl FaultCode {
+ids! { FaultCode {
     /// Anything without a category of its own.
-    pub const OTHER: Self = Self(0);
+    OTHER = 0,
     /// The configuration of the instance is wrong; trying again is of no use.
-    pub const CONFIG: Self = Self(1);
+    CONFIG = 1,
     /// Something outside is not there at present; trying again may help.
-    pub const UNAVAILABLE: Self = Self(2);
+    UNAVAILABLE = 2,
     /// The machine lacks what the plugin needs; trying again is of no use.
-    pub const UNSUPPORTED: Self = Self(3);
+    UNSUPPORTED = 3,
     /// The plugin panicked in this call.
-    pub const PANICKED: Self = Self(4);
+    PANICKED = 4,
     /// The plugin panicked in an earlier call and answers no more.
-    pub const POISONED: Self = Self(5);
+    POISONED = 5,
     /// The library does not export the class that was asked for.
-    pub const NO_SUCH_CLASS: Self = Self(6);
-}
+    NO_SUCH_CLASS = 6,
+} }
 
 /// An error as it crosses the boundary.
 #[repr(C)]
@@ -196,15 +208,15 @@ pub struct Answer {
 #[derive(StableAbi, Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LogLevelId(pub u32);
 
-impl LogLevelId {
+ids! { LogLevelId {
     /// A call or the plugin failed.
-    pub const ERROR: Self = Self(1);
+    ERROR = 1,
     /// Something is wrong but the plugin goes on.
-    pub const WARN: Self = Self(2);
+    WARN = 2,
     /// Worth reading in normal operation.
-    pub const INFO: Self = Self(3);
+    INFO = 3,
     /// For the plugin's author.
-    pub const DEBUG: Self = Self(4);
+    DEBUG = 4,
     /// For the plugin's author, in every detail.
-    pub const TRACE: Self = Self(5);
-}
+    TRACE = 5,
+} }

@@ -3,11 +3,12 @@
 mod deny;
 mod edges;
 
+use crate::abi;
 use crate::error::Failure;
 use crate::shell;
 use crate::workspace::Workspace;
 
-/// Formatting, clippy, dependency edges, licences and advisories, documentation, in the order of their cost.
+/// Formatting, dependency edges, the plugin contract, clippy, documentation, licences and advisories, documentation, in the order of their cost.
 ///
 /// # Errors
 /// The first check that fails.
@@ -15,6 +16,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     let workspace = Workspace::load()?;
     shell::run(workspace.cargo().args(["fmt", "--all", "--check"]))?;
     edges::check(&workspace)?;
+    abi::check(&workspace)?;
     shell::run(workspace.cargo().args([
         "clippy",
         "--workspace",
