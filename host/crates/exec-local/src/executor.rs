@@ -57,10 +57,11 @@ pub(crate) enum Order {
     Shutdown,
 }
 
-/// Wakes the thread, at most once until it has looked.
+/// Wakes the thread, at most once until it has looked. The eventfd is watched for edges: each ring is one, and nobody
+/// needs to read it.
 #[derive(Debug)]
 pub(crate) struct Bell {
-    /// Readable when rung.
+    /// Becomes readable anew with every ring.
     pub(crate) eventfd: OwnedFd,
     rung: AtomicBool,
 }
@@ -74,8 +75,6 @@ impl Bell {
 
     /// To be called before the orders are read.
     pub(crate) fn quiet(&self) {
-        let mut counter = [0_u8; 8];
-        let _ = rustix::io::read(&self.eventfd, &mut counter);
         self.rung.store(false, Ordering::SeqCst);
     }
 }

@@ -65,10 +65,10 @@ impl ProcTable {
     /// The tree's members: its process group and session, orphans that came to us and bear the marker, and all
     /// descendants of these.
     pub(crate) fn members(&self, key: TreeKey<'_>) -> Members {
-        let me = std::process::id();
         if self.entries.is_empty() {
             return Members::default();
         }
+        let me = std::process::id();
         // Held while judging: a child that is being launched is never taken for an orphan.
         let launched = registry::lock();
         let mut tree = HashSet::from([key.main]);

@@ -111,7 +111,8 @@ impl Reactor {
     ) -> Result<Self, ExecError> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(ExecError::setup("epoll"))?;
         let key = epoll::EventData::new_u64(BELL);
-        epoll::add(&epoll, &bell.eventfd, key, epoll::EventFlags::IN).map_err(ExecError::setup("epoll"))?;
+        let edges = epoll::EventFlags::IN | epoll::EventFlags::ET;
+        epoll::add(&epoll, &bell.eventfd, key, edges).map_err(ExecError::setup("epoll"))?;
         Ok(Self {
             sink,
             options,

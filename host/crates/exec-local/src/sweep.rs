@@ -210,7 +210,9 @@ fn finish(reactor: &mut Reactor, mut child: Child, leaked: bool) {
     // 137 is how a shell reports that its own child got SIGKILL.
     let killed = matches!(status, ExitStatus::Signal(9) | ExitStatus::Code(137));
     let oom = killed && !orders.kill && reactor.oom.explains_a_death();
-    if reactor.children.is_empty() {
+    // Where nobody was given a number since the first of these processes was born, none of them has left an orphan.
+    let orphans = reactor.epoch.is_none_or(|epoch| !reactor.pids.since(epoch).is_empty());
+    if orphans && reactor.children.is_empty() {
         reactor.reap_orphans();
     }
     if let Some(started) = untold {

@@ -54,6 +54,10 @@ pub enum StoreEvent {
 pub trait Store: Send {
     /// Queues a record; blocks only when the bounded queue is full (backpressure). Answer: `Committed`.
     fn append(&self, record: Record);
+    /// Queues records in order, each still all-or-nothing; a store that can takes them in one go.
+    fn append_all(&self, records: Vec<Record>) {
+        records.into_iter().for_each(|record| self.append(record));
+    }
     /// Queues samples for the history; dropped (and counted) rather than ever delaying a record.
     fn samples(&self, rows: Vec<SampleRow>);
 }

@@ -36,19 +36,30 @@ pub(crate) struct Journal {
     last_number: u64,
     last_sync: Timestamp,
     pending: VecDeque<Pending>,
+    /// Records of this turn that the store has not been given yet.
+    gathered: Vec<Record>,
 }
 
 impl Journal {
     pub(crate) fn new(store: Box<dyn Store>, durability: Durability, has_output: bool) -> Self {
         let (last_number, last_sync) = (0, Timestamp(0));
-        Self { store, durability, has_output, last_number, last_sync, pending: VecDeque::new() }
+        let (pending, gathered) = (VecDeque::new(), Vec::new());
+        Self { store, durability, has_output, last_number, last_sync, pending, gathered }
     }
 
     pub(crate) fn store(&self) -> &dyn Store {
         &*self.store
     }
 
-    /// Takes a step. Returns its commands at once when they need not wait for any record.
+    /// Gives the store the records gathered since the last time: once a turn, so that they can share one writing.
+    pub(crate) fn pass_on(&mut self) {
+        if !self.gathered.is_empty() {
+            self.store.append_all(std::mem::take(&mut self.gathered));
+        }
+    }
+
+    /// Takes a step. Returns its commands at once when they need not wait for any record; else they are worth a
+    /// [`pass_on`](Self::pass_on) before the turn ends.
     pub(crate) fn take(&mut self, at: Timestamp, step: Step) -> Option<Done> {
         let Step { facts, commands } = step;
         if facts.is_empty() {
@@ -59,7 +70,7 @@ impl Journal {
         self.last_number += 1;
         let number = self.last_number;
         let sync = self.sync_mode(at, &facts);
-        self.store.append(Record { number, facts: facts.clone(), sync });
+        self.gathered.push(Record { number, facts: facts.clone(), sync });
         self.pending.push_back(Pending { number, at, facts, commands });
         None
     }
@@ -145,6 +156,8 @@ mod tests {
             for second in [5_000_000, 5_100_000, 6_200_000] {
                 journal.take(Timestamp(second), completed());
             }
+            assert!(written.0.lock().unwrap().is_empty(), "not before the turn's end");
+            journal.pass_on();
             let modes = written.0.lock().unwrap().iter().map(|(_, mode)| *mode == SyncMode::Synced).collect();
             let modes: Vec<bool> = modes;
             modes

@@ -298,6 +298,8 @@ impl Turner {
     }
 
     fn control(&mut self, control: Control) {
+        // It may take long (a suspension): what is known by now is recorded first.
+        self.journal.pass_on();
         match control {
             Control::Drain => {
                 self.notice(Notice::Info(
@@ -389,6 +391,7 @@ impl Turner {
         while let Some(event) = self.local.pop_front() {
             self.step(event);
         }
+        self.journal.pass_on();
         if self.unflushed && self.publishing > 0 && self.scheduler.holding() == 0 {
             self.unflushed = false;
             self.hands.files.flush();

@@ -152,18 +152,23 @@ impl Queue {
         !waiting.closed
     }
 
-    /// Queues a record that is in the journal: whether it is acknowledged with that, and whether to wake the writer.
-    fn push(&self, record: Record) -> (bool, bool) {
+    /// Queues records that are in the journal: up to which number they are acknowledged with that, and whether to wake
+    /// the writer.
+    fn push(&self, records: Vec<Record>) -> (Option<u64>, bool) {
         let mut waiting = self.lock();
-        waiting.last = record.number;
-        waiting.sync_pending |= record.sync == SyncMode::Synced;
-        let acknowledged = !waiting.sync_pending;
-        if acknowledged {
-            waiting.acknowledged = record.number;
+        let before = waiting.records.len();
+        let acknowledged = waiting.acknowledged;
+        for record in records {
+            waiting.last = record.number;
+            waiting.sync_pending |= record.sync == SyncMode::Synced;
+            if !waiting.sync_pending {
+                waiting.acknowledged = record.number;
+            }
+            waiting.records.push(record);
         }
-        waiting.records.push(record);
-        let length = waiting.records.len();
-        (acknowledged, !acknowledged || length == 1 || length == BATCH)
+        let full = before < BATCH && waiting.records.len() >= BATCH;
+        let news = Some(waiting.acknowledged).filter(|number| *number > acknowledged);
+        (news, waiting.sync_pending || before == 0 || full)
     }
 }
 
@@ -203,19 +208,25 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     fn append(&self, record: Record) {
+        self.append_all(vec![record]);
+    }
+
+    fn append_all(&self, records: Vec<Record>) {
+        if records.is_empty() {
+            return;
+        }
         if !self.queue.wait_for_room() {
             tracing::debug!("a record came after the end of the writer");
             return;
         }
-        if let Err(error) = self.queue.appender().append(&record) {
+        if let Err(error) = self.queue.appender().append(&records) {
             return self.fail(error);
         }
-        let through = record.number;
-        let (acknowledged, wake) = self.queue.push(record);
+        let (acknowledged, wake) = self.queue.push(records);
         if wake {
             self.queue.work.notify_one();
         }
-        if acknowledged {
+        if let Some(through) = acknowledged {
             (self.sink)(StoreEvent::Committed { through });
         }
     }

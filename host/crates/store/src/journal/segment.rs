@@ -69,20 +69,23 @@ impl Appender {
         Ok(Self { directory, header, ordinal, file, buffer: Vec::new(), bytes: 0, last: 0 })
     }
 
-    /// Writes a record with one system call.
+    /// Writes records with one system call.
     ///
     /// # Errors
-    /// It could not be written whole; nothing may be appended after that.
-    pub(crate) fn append(&mut self, record: &Record) -> io::Result<()> {
+    /// They could not be written whole; nothing may be appended after that.
+    pub(crate) fn append(&mut self, records: &[Record]) -> io::Result<()> {
         self.buffer.clear();
-        self.buffer.resize(FRAME, 0);
-        put(&mut self.buffer, record.number);
-        put(&mut self.buffer, record.facts.len() as u64);
-        record.facts.iter().for_each(|fact| codec::encode(fact, &mut self.buffer));
-        seal(&mut self.buffer)?;
+        for record in records {
+            let begin = self.buffer.len();
+            self.buffer.resize(begin + FRAME, 0);
+            put(&mut self.buffer, record.number);
+            put(&mut self.buffer, record.facts.len() as u64);
+            record.facts.iter().for_each(|fact| codec::encode(fact, &mut self.buffer));
+            seal(&mut self.buffer[begin..])?;
+            self.last = record.number;
+        }
         (&*self.file).write_all(&self.buffer)?;
         self.bytes += self.buffer.len() as u64;
-        self.last = record.number;
         Ok(())
     }
 
@@ -223,7 +226,7 @@ mod tests {
         for number in 1..=5 {
             let fact = Fact::TaskReset { task: TaskId(number), at: Timestamp(9) };
             let record = Record { number: number.into(), facts: vec![fact], sync: SyncMode::Written };
-            appender.append(&record).unwrap();
+            appender.append(&[record]).unwrap();
         }
         appender.present().path
     }
