@@ -1,0 +1,151 @@
+//! Launches a second: the orchestrator with everything on, its peers, and the bare limit, in turn.
+
+use std::process::Command;
+
+use super::measure::{Seen, median};
+use super::peers::{self, Peer, Work};
+use super::report::Report;
+use super::{Stage, measure, workloads};
+use crate::error::Failure;
+use crate::shell;
+
+/// At a time.
+const JOBS: usize = 2;
+
+/// A workload: its title, the program, its arguments, how many files (and how many to see that it works).
+struct Load(&'static str, &'static str, &'static [&'static str], usize, usize);
+
+const LOADS: [Load; 5] = [
+    Load("t0 (no libc)", "t0", &[], 20_000, 400),
+    Load("/bin/true", "/bin/true", &[], 5_000, 200),
+    Load("1 ms of CPU", "burn", &["1"], 2_000, 100),
+    Load("10 ms of CPU", "burn", &["10"], 400, 20),
+    Load("100 ms of CPU", "burn", &["100"], 40, 4),
+];
+
+/// Every contestant's runs, in the order of the contestants.
+type Rounds = Vec<Vec<Seen>>;
+
+/// Measures every workload.
+///
+/// # Errors
+/// A contestant fails.
+pub(super) fn measure(stage: &Stage) -> Result<Report, Failure> {
+    let mut contestants = vec![peers::ORCHESTRATOR];
+    contestants.extend(peers::others(stage));
+    let rounds = if stage.quick { 1 } else { 5 };
+    let mut rows = Vec::new();
+    for load in &LOADS {
+        let Load(title, program, arguments, many, few) = *load;
+        let count = if stage.quick { few } else { many };
+        let work = Work {
+            program: if program.starts_with('/') {
+                program.into()
+            } else {
+                workloads::program(&stage.folder, program)?
+            },
+            arguments: arguments.iter().map(ToString::to_string).collect(),
+            directory: workloads::files(&stage.folder, count)?,
+            count,
+            jobs: JOBS,
+        };
+        let (seen, bare) = in_turn(stage, &contestants, &work, rounds)?;
+        rows.extend(table(title, &contestants, &seen, &bare, count));
+    }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let columns = [
+        "workload",
+        "program",
+        "tasks/s",
+        "orchestrator is",
+        "least in a round",
+        "own CPU µs/task",
+        "peak MB",
+    ];
+    Ok(Report {
+        name: "launch",
+        about: format!(
+            "One command for each file, {JOBS} at a time, on {cores} cores; medians of {rounds} rounds in turn. The \
+             orchestrator records every attempt, captures output and samples once a second. \"Orchestrator is\": its rate \
+             over the other's in the same round, median and least. Own CPU: the launcher's, without its children. \
+             \"bare loop\" is a C program that does nothing but clone3, epoll and waitid, in one thread."
+        ),
+        columns: columns.map(str::to_owned).to_vec(),
+        rows,
+    })
+}
+
+/// Runs A B C … A B C …, and the bare loop once a round.
+fn in_turn(
+    stage: &Stage,
+    contestants: &[Peer],
+    work: &Work,
+    rounds: usize,
+) -> Result<(Rounds, Vec<(f64, f64)>), Failure> {
+    let mut seen: Rounds = contestants.iter().map(|_| Vec::new()).collect();
+    let mut bare = Vec::new();
+    for round in 0..rounds {
+        for (peer, seen) in contestants.iter().zip(&mut seen) {
+            let folder = stage.folder.join("work");
+            let command = (peer.command)(stage, work, &folder)?;
+            let one = measure::run(command, &stage.folder.join("said"))?;
+            println!("round {round}: {:>10.0} tasks/s  {}", work.count as f64 / one.wall, peer.name);
+            seen.push(one);
+        }
+        if work.arguments.is_empty() {
+            bare.push(bare_loop(stage, work)?);
+        }
+    }
+    Ok((seen, bare))
+}
+
+/// Launches a second and own microseconds of CPU a launch of the bare loop.
+pub(super) fn bare_loop(stage: &Stage, work: &Work) -> Result<(f64, f64), Failure> {
+    let program = workloads::program(&stage.folder, "loop")?;
+    let mut command = Command::new(program);
+    command.arg(&work.program).args([work.count.to_string(), work.jobs.to_string()]);
+    let said = String::from_utf8_lossy(&shell::capture(&mut command)?).into_owned();
+    let mut numbers = said.split_whitespace().filter_map(|word| word.parse().ok());
+    Ok((numbers.next().unwrap_or(0.0), numbers.next().unwrap_or(0.0)))
+}
+
+fn table(
+    title: &str,
+    contestants: &[Peer],
+    seen: &Rounds,
+    bare: &[(f64, f64)],
+    count: usize,
+) -> Vec<Vec<String>> {
+    let ours = &seen[0];
+    let row = |(peer, theirs): (&Peer, &Vec<Seen>)| {
+        let ratios = || theirs.iter().zip(ours).map(|(their, our)| their.wall / our.wall);
+        let is_us = std::ptr::eq(theirs, ours);
+        vec![
+            title.to_owned(),
+            peer.name.to_owned(),
+            format!("{:.0}", count as f64 / median(theirs.iter().map(|one| one.wall))),
+            if is_us { "–".to_owned() } else { format!("{:.2} ×", median(ratios())) },
+            if is_us {
+                "–".to_owned()
+            } else {
+                format!("{:.2} ×", ratios().fold(f64::INFINITY, f64::min))
+            },
+            format!("{:.0}", median(theirs.iter().map(|one| one.own_cpu)) / count as f64 * 1e6),
+            format!("{:.1}", median(theirs.iter().map(|one| one.memory as f64)) / 1e6),
+        ]
+    };
+    let mut rows: Vec<Vec<String>> = contestants.iter().zip(seen).map(row).collect();
+    if !bare.is_empty() {
+        let ratios = || bare.iter().zip(ours).map(|(bare, our)| count as f64 / our.wall / bare.0);
+        rows.push(vec![
+            title.to_owned(),
+            "bare loop".to_owned(),
+            format!("{:.0}", median(bare.iter().map(|one| one.0))),
+            format!("{:.2} ×", median(ratios())),
+            format!("{:.2} ×", ratios().fold(f64::INFINITY, f64::min)),
+            format!("{:.0}", median(bare.iter().map(|one| one.1))),
+            "–".to_owned(),
+        ]);
+    }
+    rows
+}

@@ -1,0 +1,76 @@
+//! A table on the terminal, in `bench/results.json` and between the markers of `docs/performance.md`.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use crate::error::Failure;
+
+/// One table of figures.
+#[derive(Debug)]
+pub(super) struct Report {
+    /// The benchmark's name, which is also that of its markers.
+    pub(super) name: &'static str,
+    /// What was measured, in a sentence.
+    pub(super) about: String,
+    pub(super) columns: Vec<String>,
+    pub(super) rows: Vec<Vec<String>>,
+}
+
+impl Report {
+    /// The table in Markdown.
+    fn text(&self) -> String {
+        let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+        let rule = line(&vec!["---".to_owned(); self.columns.len()]);
+        let rows: String = self.rows.iter().map(|row| line(row)).collect();
+        format!("{}\n\n{}{rule}{rows}", self.about, line(&self.columns))
+    }
+
+    /// Shows it.
+    pub(super) fn print(&self) {
+        println!("\n{}: {}", self.name, self.text());
+    }
+
+    /// Writes it where it is kept.
+    ///
+    /// # Errors
+    /// A file cannot be read or written.
+    pub(super) fn keep(&self, root: &Path) -> Result<(), Failure> {
+        let results = root.join("bench").join("results.json");
+        let mut all: Map<String, Value> = match fs::read(&results) {
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map_err(|source| Failure::Parse { tool: "bench/results.json", source })?,
+            Err(_) => Map::new(),
+        };
+        all.insert(self.name.to_owned(), self.value());
+        let text = serde_json::to_string_pretty(&all)
+            .map_err(|source| Failure::Parse { tool: "bench/results.json", source })?;
+        let folder = root.join("bench");
+        fs::create_dir_all(&folder).map_err(|error| Failure::file(&folder, error))?;
+        fs::write(&results, text + "\n").map_err(|error| Failure::file(&results, error))?;
+        self.renew(&root.join("docs").join("performance.md"))
+    }
+
+    fn value(&self) -> Value {
+        let row = |cells: &Vec<String>| -> Value {
+            let cells = self.columns.iter().zip(cells);
+            cells
+                .map(|(name, cell)| (name.clone(), Value::String(cell.clone())))
+                .collect::<Map<_, _>>()
+                .into()
+        };
+        json!({ "about": self.about, "rows": self.rows.iter().map(row).collect::<Vec<_>>() })
+    }
+
+    /// Replaces what stands between the markers; a document without them is left alone.
+    fn renew(&self, document: &Path) -> Result<(), Failure> {
+        let text = fs::read_to_string(document).map_err(|error| Failure::file(document, error))?;
+        let (begin, end) =
+            (format!("<!-- bench: {} -->\n", self.name), format!("<!-- end: {} -->", self.name));
+        let Some((before, rest)) = text.split_once(&begin) else { return Ok(()) };
+        let Some((_, after)) = rest.split_once(&end) else { return Ok(()) };
+        let new = format!("{before}{begin}{}{end}{after}", self.text());
+        fs::write(document, new).map_err(|error| Failure::file(document, error))
+    }
+}
