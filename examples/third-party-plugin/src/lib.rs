@@ -37,3 +37,27 @@ export_plugin! {
         "load.15m": gauge "1" "Average of the last fifteen minutes"
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::LoadAverage;
+    use orchestrator_plugin_api::testing::FakeHost;
+
+    #[test]
+    fn the_averages_of_this_machine_are_read_and_divided() {
+        let host = FakeHost::new();
+        let mut whole: LoadAverage = host.metrics("{}").unwrap();
+        let mut per_core: LoadAverage = host.metrics(r#"{"per_core": true}"#).unwrap();
+        let (whole, per_core) =
+            (host.collect_system(&mut whole).unwrap(), host.collect_system(&mut per_core).unwrap());
+        assert_eq!(whole.len(), 3);
+        // The fifteen minutes' average hardly moves between two readings.
+        assert!(per_core["load.15m"] <= whole["load.15m"] + 0.1, "{per_core:?} {whole:?}");
+    }
+
+    #[test]
+    fn a_misspelt_option_is_named() {
+        let error = FakeHost::new().metrics::<LoadAverage>(r#"{"percore": true}"#).err().unwrap();
+        assert!(error.message().contains("did you mean `per_core`?"), "{error}");
+    }
+}

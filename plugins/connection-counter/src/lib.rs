@@ -99,3 +99,36 @@ export_plugin! {
         "system.net.tcp.port.*.total": gauge "1" "TCP sockets on a configured port"
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Connections;
+    use orchestrator_plugin_api::testing::{FakeHost, FakeProcess};
+    use std::net::TcpListener;
+
+    #[test]
+    fn a_listening_port_of_this_process_is_counted() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let host = FakeHost::new();
+        let mut plugin: Connections = host.metrics(&format!(r#"{{"ports": [{port}]}}"#)).unwrap();
+        let found = host.collect(&mut plugin, &FakeProcess::new(std::process::id())).unwrap();
+        assert_eq!(found[&format!("net.tcp.port.{port}.listening")], 1.0, "{found:?}");
+        assert!(found["net.tcp.listening"] >= 1.0, "{found:?}");
+    }
+
+    #[test]
+    fn a_process_that_has_ended_has_no_connections() {
+        let host = FakeHost::new();
+        let mut plugin: Connections = host.metrics("{}").unwrap();
+        assert_eq!(host.collect(&mut plugin, &FakeProcess::new(u32::MAX)).unwrap()["net.tcp.total"], 0.0);
+    }
+
+    #[test]
+    fn ports_are_checked() {
+        let host = FakeHost::new();
+        for config in [r#"{"ports": [0]}"#, r#"{"ports": [70000]}"#, r#"{"port": [80]}"#] {
+            assert!(host.metrics::<Connections>(config).is_err(), "{config}");
+        }
+    }
+}

@@ -77,3 +77,44 @@ export_plugin! {
 "limits":{"type":"object","description":"Most of any metric, summed over all processes",
 "additionalProperties":{"type":"number","exclusiveMinimum":0}}}}"#
 }
+
+#[cfg(test)]
+mod tests {
+    use super::CustomCapacity;
+    use orchestrator_plugin_api::ErrorCode;
+    use orchestrator_plugin_api::testing::FakeHost;
+
+    const RUNNING: [(&str, f64); 2] =
+        [("orchestrator.processes.running", 4.0), ("orchestrator.concurrency.current", 4.0)];
+
+    #[test]
+    fn the_tightest_of_the_configured_limits_decides() {
+        let host = FakeHost::new();
+        let config = r#"{"max_connections": 1000, "limits": {"license.seats": 6}}"#;
+        let mut plugin: CustomCapacity = host.capacity(config).unwrap();
+        let current = [&RUNNING[..], &[("net.tcp.established", 400.0), ("license.seats", 4.0)]].concat();
+        let answer = host.calculate(&mut plugin, &[], &current).unwrap();
+        assert_eq!(answer.processes(), 6);
+        assert!(answer.reason().starts_with("license.seats: 4 of 6"), "{}", answer.reason());
+    }
+
+    #[test]
+    fn a_metric_that_nobody_measures_is_unavailable() {
+        let host = FakeHost::new();
+        let mut plugin: CustomCapacity = host.capacity(r#"{"max_connections": 10}"#).unwrap();
+        let error = host.calculate(&mut plugin, &[], &RUNNING).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::Unavailable);
+        assert!(error.message().contains("`net.tcp.established`"), "{error}");
+    }
+
+    #[test]
+    fn a_section_without_a_sensible_limit_is_refused() {
+        let host = FakeHost::new();
+        for config in
+            ["{}", r#"{"limits": {"a": 0}}"#, r#"{"limits": {"a": -1}}"#, r#"{"max_connections": 0}"#]
+        {
+            let error = host.capacity::<CustomCapacity>(config).err().unwrap();
+            assert_eq!(error.code(), ErrorCode::Config, "{config}");
+        }
+    }
+}

@@ -77,3 +77,39 @@ export_plugin! {
     about: "As many processes as the CPU, memory and disk thresholds leave room for.",
     config_schema: r#"{"type":"object","additionalProperties":false}"#
 }
+
+#[cfg(test)]
+mod tests {
+    use super::ResourceCapacity;
+    use orchestrator_plugin_api::ErrorCode;
+    use orchestrator_plugin_api::testing::calculate;
+
+    const MACHINE: [(&str, f64); 5] = [
+        ("system.cpu.cores", 4.0),
+        ("system.cpu.percent", 0.0),
+        ("system.memory.total_bytes", 16e9),
+        ("system.memory.used_bytes", 0.0),
+        ("orchestrator.processes.running", 2.0),
+    ];
+
+    #[test]
+    fn the_thresholds_of_the_run_are_used() {
+        let one = [("calibration.cpu_cores", 0.5), ("calibration.rss_peak_bytes", 1e6)];
+        let processes =
+            |current: &[(&str, f64)]| calculate(&mut ResourceCapacity, &one, current).unwrap().processes();
+        // 0.8 · 4 / 0.5 by default, 0.5 · 4 / 0.5 where the run says so.
+        assert_eq!(processes(&MACHINE), 6);
+        assert_eq!(processes(&[&MACHINE[..], &[("limits.cpu_threshold_percent", 50.0)]].concat()), 4);
+    }
+
+    #[test]
+    fn without_readings_of_the_machine_there_is_no_answer() {
+        for left_out in 0..4 {
+            let mut current = MACHINE.to_vec();
+            let (name, _) = current.remove(left_out);
+            let error = calculate(&mut ResourceCapacity, &[], &current).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::Unavailable);
+            assert!(error.message().contains(name), "{error}");
+        }
+    }
+}
