@@ -15,7 +15,7 @@ use orchestrator_core::validation::OutputRules;
 use orchestrator_core::{AttemptId, RunId, TaskId};
 use orchestrator_exec_local::{LocalExecutor, Options, orphans};
 use orchestrator_files::{FilesOptions, Known, LocalFiles};
-use orchestrator_plugin_host::{Catalog, InstanceFailure, InstanceSpec, PluginHost, StartOptions};
+use orchestrator_plugin_host::{Catalog, InstanceFailure, PluginHost, StartOptions};
 use orchestrator_ports::{ChildSettings, Clock, StopSignal, Subscriber};
 use orchestrator_runtime::{
     LaunchSettings, Rooms, RunEnd, Settings, Sinks, SystemClock, Thresholds, channel,
@@ -161,9 +161,10 @@ pub(crate) fn compose(
     subscribers: Vec<Box<dyn Subscriber>>,
 ) -> Result<Composed, Failure> {
     let (inbox, sinks) = channel();
-    let specs = InstanceSpec::enabled(&config.plugins);
+    let specs = crate::plugins::specs(&config.plugins, catalog);
     let options = StartOptions {
         probe: orchestrator_plugin_host::Probe::this_program().ok(),
+        runner: Some(orchestrator_plugin_host::Runner::this_program()),
         ..StartOptions::default()
     };
     let (plugins, plugin_failures) = PluginHost::start(catalog, &specs, &options, Arc::clone(&sinks.plugins));

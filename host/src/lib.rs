@@ -31,7 +31,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use cli::Cli;
+use cli::{Cli, Command};
 use exit::Exit;
 use session::Session;
 
@@ -46,6 +46,10 @@ pub fn main() -> ExitCode {
             return if error.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS };
         }
     };
+    if matches!(cli.command, Command::PluginRunner) {
+        // It shuts itself in, which binds no thread that is there already.
+        return commands::plugin_runner::serve().into();
+    }
     let session = Session::new(&cli.globals);
     let exit = match commands::dispatch(cli.command, &session) {
         Ok(exit) => exit,

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use orchestrator_core::config::model as configured;
-use orchestrator_plugin_host::{Catalog, CatalogProblem, FileFault, Trust, TrustError};
+use orchestrator_core::config::model::{self as configured, Isolation, Plugins};
+use orchestrator_plugin_host::{
+    Catalog, CatalogProblem, FileFault, InstanceSpec, PluginKind, Trust, TrustError,
+};
 
 /// The variable that names directories, separated by colons.
 const VARIABLE: &str = "ORCHESTRATOR_PLUGINS_DIR";
@@ -91,6 +93,31 @@ impl SearchPath {
     }
 }
 
+/// The enabled instances, each with the isolation that is in force: what the configuration says, else none for libraries
+/// that came with this program and a sandbox for all others.
+pub(crate) fn specs(plugins: &Plugins, catalog: &Catalog) -> Vec<InstanceSpec> {
+    let program = std::env::current_exe().ok();
+    let mut specs = InstanceSpec::enabled(plugins);
+    for spec in &mut specs {
+        let list = if spec.kind == PluginKind::Capacity { &plugins.capacity } else { &plugins.metrics };
+        let silent = list.iter().any(|entry| entry.name == spec.name && entry.isolation.is_none());
+        let file = catalog.resolve(spec.kind, &spec.class).ok();
+        if silent && file.is_some_and(|file| came_with(program.as_deref(), &file.path)) {
+            spec.isolation = Isolation::InProcess;
+        }
+    }
+    specs
+}
+
+/// Whether a library lies, links followed, in the program's own directory or in `plugins/` of it.
+fn came_with(program: Option<&Path>, library: &Path) -> bool {
+    let own = program.and_then(|program| program.canonicalize().ok());
+    let (Some(own), Ok(library)) = (own.as_deref().and_then(Path::parent), library.canonicalize()) else {
+        return false;
+    };
+    library.parent().is_some_and(|place| place == own || place == own.join("plugins"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,6 +139,31 @@ mod tests {
             (own, NamedBy::Program),
         ];
         assert_eq!(path.0, expected);
+    }
+
+    #[test]
+    fn only_what_really_lies_with_the_program_came_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (own, foreign) = (folder.path().join("own"), folder.path().join("foreign"));
+        std::fs::create_dir_all(own.join("plugins/deeper")).unwrap();
+        std::fs::create_dir(&foreign).unwrap();
+        let places = [
+            ("own/a.so", true),
+            ("own/plugins/a.so", true),
+            ("own/plugins/deeper/a.so", false),
+            ("foreign/a.so", false),
+        ];
+        let program = own.join("orchestrator");
+        std::fs::write(&program, "").unwrap();
+        for (place, bundled) in places {
+            let library = folder.path().join(place);
+            std::fs::write(&library, "").unwrap();
+            assert_eq!(came_with(Some(&program), &library), bundled, "{place}");
+        }
+        let link = own.join("plugins/linked.so");
+        std::os::unix::fs::symlink(foreign.join("a.so"), &link).unwrap();
+        assert!(!came_with(Some(&program), &link), "a link to a library of somebody else's");
+        assert!(!came_with(None, &own.join("a.so")));
     }
 
     #[test]

@@ -130,6 +130,9 @@ pub(crate) enum Command {
         /// The library.
         file: PathBuf,
     },
+    /// Serves a plugin instance of the process that started this one.
+    #[command(hide = true)]
+    PluginRunner,
 }
 
 /// `config …`.

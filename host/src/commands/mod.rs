@@ -11,6 +11,7 @@ mod init;
 mod logs;
 mod man;
 pub(crate) mod plugin;
+pub(crate) mod plugin_runner;
 mod replay_trace;
 mod run;
 mod schema;
@@ -45,5 +46,7 @@ pub(crate) fn dispatch(command: Command, session: &Session) -> Result<Exit, Fail
         Command::Simulate(args) => simulate::simulate(&args, session),
         Command::ReplayTrace(args) => replay_trace::replay_trace(&args, session),
         Command::PluginProbe { file } => Ok(plugin::probe(&file, session)),
+        // Begun before there is a session: see `main`.
+        Command::PluginRunner => Ok(Exit::Internal),
     }
 }

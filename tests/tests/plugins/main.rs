@@ -5,6 +5,7 @@ mod bundled;
 mod faults;
 mod files;
 mod fixtures;
+mod isolation;
 mod skew;
 mod third_party;
 mod trust;

@@ -1,16 +1,18 @@
 //! A plugin host with instances, and what it tells.
 
+use orchestrator_core::config::model::{Grants, Isolation};
 use orchestrator_core::metrics::Metrics;
 use orchestrator_core::scheduler::CapacityAnswer;
 use orchestrator_core::{AttemptId, TaskId};
 use orchestrator_plugin_api::PluginKind;
-use orchestrator_plugin_host::{Catalog, InstanceFailure, InstanceSpec, PluginHost, StartOptions};
+use orchestrator_plugin_host::{Catalog, InstanceFailure, InstanceSpec, PluginHost, Runner, StartOptions};
 use orchestrator_ports::{PluginEvent, PluginHealth, PluginRound, Plugins, ProcessFacts};
+use orchestrator_tests::artifacts;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long any event may take on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -34,6 +36,9 @@ pub(crate) fn spec(kind: PluginKind, class: &str) -> InstanceSpec {
         required: false,
         deadline: Duration::from_secs(60),
         interval: None,
+        isolation: Isolation::InProcess,
+        grants: Grants::default(),
+        max_memory: 512 << 20,
     }
 }
 
@@ -56,6 +61,11 @@ pub(crate) fn with_config(mut spec: InstanceSpec, config: Value) -> InstanceSpec
 pub(crate) fn hasty(mut spec: InstanceSpec) -> InstanceSpec {
     spec.deadline = Duration::from_millis(300);
     spec
+}
+
+/// How processes for isolated instances are started.
+pub(crate) fn runner() -> Runner {
+    Runner { program: artifacts::orchestrator(), arguments: vec!["plugin-runner".into()] }
 }
 
 /// A plugin host at work.
@@ -96,7 +106,11 @@ impl World {
         let sink = Arc::new(move |event| {
             let _ = sender.lock().expect("a sender").send(event);
         });
-        let (host, failures) = PluginHost::start(&Catalog::scan(directories), specs, options, sink);
+        let mut options = options.clone();
+        if specs.iter().any(|spec| spec.isolation != Isolation::InProcess) {
+            options.runner.get_or_insert_with(runner);
+        }
+        let (host, failures) = PluginHost::start(&Catalog::scan(directories), specs, &options, sink);
         let built_in = Metrics::from([("system.cpu.percent".to_owned(), 10.0)]);
         let (said, failed, late, reloads) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         Self { host, failures, events, rounds: 0, built_in, said, failed, late, reloads }
@@ -123,28 +137,59 @@ impl World {
         let round = PluginRound { number: self.rounds, processes, calibration, current };
         self.host.begin_round(Arc::new(round));
         loop {
-            match self.events.recv_timeout(PATIENCE).expect("a round ends") {
-                PluginEvent::Said { instance, level, message } => self.said.push((level, instance, message)),
-                PluginEvent::Health { instance, health } => self.failed.push((instance, health)),
-                PluginEvent::Measured { system, processes } => self.late.push((system, processes)),
-                PluginEvent::Reloaded { changes, refusals } => self.reloads.push((changes, refusals)),
-                PluginEvent::RoundFinished { number, system, processes, capacity } => {
-                    assert_eq!(number, self.rounds);
-                    return Round { system, processes, capacity };
-                }
+            let event = self.events.recv_timeout(PATIENCE).expect("a round ends");
+            if let Some(round) = self.hear(event) {
+                return round;
             }
         }
     }
 
+    /// Keeps what an event tells; the round that it ends.
+    fn hear(&mut self, event: PluginEvent) -> Option<Round> {
+        match event {
+            PluginEvent::Said { instance, level, message } => self.said.push((level, instance, message)),
+            PluginEvent::Health { instance, health } => self.failed.push((instance, health)),
+            PluginEvent::Measured { system, processes } => self.late.push((system, processes)),
+            PluginEvent::Reloaded { changes, refusals } => self.reloads.push((changes, refusals)),
+            PluginEvent::RoundFinished { number, system, processes, capacity } => {
+                assert_eq!(number, self.rounds);
+                return Some(Round { system, processes, capacity });
+            }
+        }
+        None
+    }
+
     /// Rounds until `done`; a plugin that never gets there fails the test.
     pub(crate) fn rounds_until(&mut self, done: impl Fn(&Self, &Round) -> bool) -> Round {
-        for _ in 0..100 {
+        let end = Instant::now() + PATIENCE;
+        for number in 0.. {
             let round = self.round();
             if done(self, &round) {
                 return round;
             }
+            // What takes its time (a restart) is waited for.
+            if number >= 20
+                && let Ok(event) = self.events.recv_timeout(Duration::from_millis(20))
+            {
+                assert!(self.hear(event).is_none(), "a round ended twice");
+            }
+            if Instant::now() > end {
+                break;
+            }
         }
-        panic!("100 rounds changed nothing; heard: {:?}", self.said);
+        panic!("many rounds changed nothing; heard: {:?}, {:?}", self.said, self.failed);
+    }
+
+    /// The sentences with which an instance was put off or given up.
+    pub(crate) fn troubles(&self, instance: &str) -> Vec<String> {
+        let own = self.failed.iter().filter(|(name, _)| name == instance);
+        own.filter_map(|(_, health)| match health {
+            PluginHealth::Failed { sentence, .. } | PluginHealth::Restarting { sentence } => {
+                Some(sentence.clone())
+            }
+            PluginHealth::Ready => None,
+        })
+        .collect()
     }
 
     /// The only sentence with which an instance was given up.
@@ -153,7 +198,9 @@ impl World {
         let sentences: Vec<_> = own
             .map(|(_, health)| match health {
                 PluginHealth::Failed { sentence, required } => (sentence.clone(), *required),
-                PluginHealth::Ready | PluginHealth::Restarting { .. } => panic!("{instance} was not given up"),
+                PluginHealth::Ready | PluginHealth::Restarting { .. } => {
+                    panic!("{instance} was not given up")
+                }
             })
             .collect();
         assert_eq!(sentences.len(), 1, "{instance} was given up {} times", sentences.len());

@@ -11,6 +11,7 @@
 
 mod host;
 mod instance;
+mod isolate;
 mod library;
 mod translate;
 
@@ -19,10 +20,14 @@ pub use host::{
 };
 pub use instance::{
     FailureCategory, InstanceFailure, InstanceFault, InstanceSpec, InstanceState, InstanceStats, LibraryFacts,
+    RunnerUsage,
 };
+pub use isolate::{Ending, Runner, run_here};
 pub use library::{
     Catalog, CatalogProblem, ContentHash, ElfFault, FileFault, FileProblem, Ground, KeyFault, KeyId, Library,
     PlaceFault, PluginFile, Probe, ProbeFault, ResolveError, Sealed, SignatureFault, Signer, Trust,
     TrustError, TrustFault, TrustedKey, VerifiedFile, Writers, probe_here,
 };
-pub use orchestrator_plugin_api::{API_VERSION, ClassDescriptor, Descriptor, PluginKind};
+pub use orchestrator_plugin_api::{
+    API_VERSION, ClassDescriptor, Descriptor, MetricDescriptor, MetricKind, PluginKind,
+};

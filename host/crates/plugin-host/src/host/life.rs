@@ -9,6 +9,7 @@ use crate::instance::context::Context;
 use crate::instance::jobs::job_channel;
 use crate::instance::worker::{Job, Worker};
 use crate::instance::{InstanceFailure, InstanceFault, InstanceSpec, InstanceStats};
+use crate::isolate::Runner;
 use crate::library::{Catalog, PluginFile, Probe};
 use orchestrator_plugin_api::abi::Fault;
 use orchestrator_ports::{PluginEvent, PluginHealth};
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant};
 /// Starts workers.
 pub(super) struct Launcher {
     probe: Option<Probe>,
+    runner: Option<Runner>,
     pub(super) deadline: Duration,
     messages: Sender<Message>,
 }
@@ -37,7 +39,12 @@ pub(super) struct Order<'o> {
 
 impl Launcher {
     pub(super) fn new(options: &StartOptions, messages: Sender<Message>) -> Self {
-        Self { probe: options.probe.clone(), deadline: options.deadline, messages }
+        Self {
+            probe: options.probe.clone(),
+            runner: options.runner.clone(),
+            deadline: options.deadline,
+            messages,
+        }
     }
 
     /// Starts a worker; it tells itself whether it got ready.
@@ -51,6 +58,7 @@ impl Launcher {
             spec: order.spec.clone(),
             file: order.file.clone(),
             probe: self.probe.clone(),
+            runner: self.runner.clone(),
             restore: order.restore,
             context,
             stats: order.stats,
@@ -73,7 +81,7 @@ impl Supervisor {
                 let slot = &mut self.slots[number];
                 slot.spec = spec.clone();
                 slot.happen(Happening::Launched { until: now + self.launcher.deadline });
-                self.broke(number, InstanceFault::Class(error));
+                self.broke(number, InstanceFault::Class(Box::new(error)));
             }
         }
     }
@@ -147,11 +155,12 @@ impl Supervisor {
         if !slot.state().is_alive() {
             return;
         }
-        slot.detach();
-        slot.reading = None;
-        if matches!(fault, InstanceFault::Restore { .. }) {
+        if matches!(slot.state(), State::Starting { .. }) {
+            // It may be what it went on from that broke it.
             slot.restarts.forget();
         }
+        slot.detach();
+        slot.reading = None;
         let mut failure = slot.failure(fault);
         match self.verdict(number, &failure) {
             Some(wait) => self.put_off(number, &failure, wait),
@@ -210,5 +219,7 @@ fn can_be_mended(fault: &InstanceFault) -> bool {
             | InstanceFault::Library(_)
             | InstanceFault::Configuration { .. }
             | InstanceFault::GaveUp { .. }
+            | InstanceFault::Sandbox { .. }
+            | InstanceFault::NoRunner
     )
 }

@@ -18,6 +18,7 @@ mod supervisor;
 
 use crate::instance::worker::Outcome;
 use crate::instance::{InstanceFailure, InstanceFault, InstanceSpec, InstanceStats};
+use crate::isolate::Runner;
 use crate::library::{Catalog, Probe};
 use board::{Board, SharedBoard};
 use orchestrator_ports::{PluginEvent, PluginRound, Plugins, Sink};
@@ -53,6 +54,8 @@ pub(crate) enum Message {
 pub struct StartOptions {
     /// How a library is tried out in a process of its own before it is loaded; `None` = not at all.
     pub probe: Option<Probe>,
+    /// How a process of its own is started for an instance that is to be isolated; `None` = it cannot be.
+    pub runner: Option<Runner>,
     /// How long loading and constructing an instance may take.
     pub deadline: Duration,
     /// Time between two rounds, as a rule: what an instance's slowness is measured by, and what the instances of a
@@ -66,7 +69,13 @@ impl Default for StartOptions {
     /// Unhurried: rounds a minute apart that wait for a minute.
     fn default() -> Self {
         let minute = Duration::from_secs(60);
-        Self { probe: None, deadline: Duration::from_secs(30), interval: minute, patience: minute }
+        Self {
+            probe: None,
+            runner: None,
+            deadline: Duration::from_secs(30),
+            interval: minute,
+            patience: minute,
+        }
     }
 }
 

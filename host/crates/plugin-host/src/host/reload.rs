@@ -88,7 +88,7 @@ impl Supervisor {
         let file = match catalog.resolve(spec.kind, &spec.class) {
             Ok(file) => file.clone(),
             Err(error) => {
-                let failure = failure_of(spec, None, InstanceFault::Class(error));
+                let failure = failure_of(spec, None, InstanceFault::Class(Box::new(error)));
                 return self.line(number, ReloadOutcome::Kept, format!("{failure}; the old one goes on"));
             }
         };

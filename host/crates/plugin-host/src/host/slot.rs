@@ -12,6 +12,7 @@ use crate::instance::{
 };
 use crate::library::PluginFile;
 use orchestrator_core::AttemptId;
+use orchestrator_core::config::model::Isolation;
 use orchestrator_core::metrics::Metrics;
 use orchestrator_plugin_api::PluginKind;
 use std::io;
@@ -156,7 +157,7 @@ impl Slot {
 
     /// Whether its code runs in a process of its own, so that all that happens to it can be mended.
     pub(super) fn is_isolated(&self) -> bool {
-        false
+        self.spec.isolation != Isolation::InProcess
     }
 
     pub(super) fn next_generation(&mut self) -> u32 {

@@ -77,6 +77,21 @@ impl Pile {
         }
         self.count += count as u64;
     }
+
+    /// So many of which one is called so.
+    pub(crate) fn of(count: u64, name: &str) -> Self {
+        let mut pile = Self::default();
+        // Sums of what somebody else counted stay far from their limit.
+        pile.add(usize::try_from(count.min(1 << 32)).unwrap_or(usize::MAX), name);
+        pile
+    }
+
+    pub(crate) fn merge(&mut self, more: Self) {
+        if self.count == 0 {
+            self.example = more.example;
+        }
+        self.count = self.count.saturating_add(more.count);
+    }
 }
 
 impl Dropped {
@@ -91,8 +106,13 @@ impl Dropped {
         ]
     }
 
+    /// The piles in the order of [`Self::piles`].
+    pub(crate) fn piles_mut(&mut self) -> [&mut Pile; 5] {
+        [&mut self.not_finite, &mut self.negative, &mut self.bad_name, &mut self.reserved, &mut self.surplus]
+    }
+
     pub(crate) fn total(&self) -> u64 {
-        self.piles().iter().map(|(pile, _)| pile.count).sum()
+        self.piles().iter().fold(0, |total, (pile, _)| total.saturating_add(pile.count))
     }
 }
 
@@ -116,6 +136,14 @@ impl<'c> Collector<'c> {
         let context = std::ptr::from_mut(&mut self).cast();
         call(SampleSink { context, push })?;
         Ok(self.metrics)
+    }
+
+    /// Takes what came by another way than a sink.
+    pub(crate) fn judged<'v>(mut self, values: impl IntoIterator<Item = (&'v str, f64)>) -> Metrics {
+        for (name, value) in values {
+            let _ = self.take(&[Sample { name: name.into(), value }]);
+        }
+        self.metrics
     }
 
     fn take(&mut self, samples: &[Sample<'_>]) -> bool {

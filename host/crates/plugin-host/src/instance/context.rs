@@ -1,14 +1,18 @@
 //! The host's side of the services that a plugin may call.
 
+use super::facts::{Desk, Fact, Question, Variables};
 use crate::host::Message;
+use crate::isolate::Upward;
 use abi_stable::prefix_type::PrefixTypeTrait;
 use abi_stable::std_types::{ROption, RStr};
 use orchestrator_plugin_api::abi::{
     ByteSink, FactId, HostHandle, HostServices, HostServicesRef, LogLevelId, NO_DEADLINE, TextId,
 };
-use std::sync::OnceLock;
+use orchestrator_ports::PluginRound;
+use rustix::time::{ClockId, clock_gettime};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Log records that an instance may write between two rounds; the rest is dropped and counted.
@@ -19,33 +23,72 @@ const IDLE: u64 = 0;
 
 /// What the services know about an instance. Leaked, since a thread of the plugin's may outlive everything else.
 pub(crate) struct Context {
-    slot: usize,
-    generation: u32,
+    outlet: Outlet,
     deadline: Duration,
-    origin: Instant,
-    /// When the call under way began, in nanoseconds after `origin` plus one; [`IDLE`] between calls.
-    call: AtomicU64,
+    call: &'static Stamp,
     /// Log records written since the last round began.
     records: AtomicU32,
-    messages: Sender<Message>,
+}
+
+/// Where records and questions go.
+enum Outlet {
+    /// To the supervisor of this process; questions are answered here.
+    Host { slot: usize, generation: u32, messages: Sender<Message>, desk: Mutex<Desk> },
+    /// To the process that started this one.
+    Runner(&'static Upward),
+}
+
+/// When the call under way began; it may lie in memory that two processes share.
+#[repr(transparent)]
+#[derive(Debug, Default)]
+pub(crate) struct Stamp(AtomicU64);
+
+impl Stamp {
+    /// Marks the beginning of a call.
+    fn begin(&self) {
+        self.0.store(monotonic().saturating_add(1), Ordering::Release);
+    }
+
+    fn end(&self) {
+        self.0.store(IDLE, Ordering::Release);
+    }
+
+    /// How long the call under way has lasted; `None` between calls.
+    pub(crate) fn elapsed(&self) -> Option<Duration> {
+        let mark = self.0.load(Ordering::Acquire);
+        (mark != IDLE).then(|| Duration::from_nanos(monotonic().saturating_sub(mark - 1)))
+    }
+}
+
+/// Nanoseconds of the clock that all processes of the machine share and that stops with nobody.
+fn monotonic() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
 }
 
 impl Context {
+    /// Of an instance whose supervisor is in this process.
     pub(crate) fn leak(
         (slot, generation): (usize, u32),
         deadline: Duration,
         messages: Sender<Message>,
     ) -> &'static Self {
-        let (call, records) = (AtomicU64::new(IDLE), AtomicU32::new(0));
-        Box::leak(Box::new(Self {
-            slot,
-            generation,
-            deadline,
-            origin: Instant::now(),
-            call,
-            records,
-            messages,
-        }))
+        let desk = Mutex::new(Desk::new(Variables::All));
+        let outlet = Outlet::Host { slot, generation, messages, desk };
+        Self::leak_with(outlet, deadline, Box::leak(Box::default()))
+    }
+
+    /// Of an instance in a runner.
+    pub(crate) fn leak_in_runner(
+        upward: &'static Upward,
+        deadline: Duration,
+        call: &'static Stamp,
+    ) -> &'static Self {
+        Self::leak_with(Outlet::Runner(upward), deadline, call)
+    }
+
+    fn leak_with(outlet: Outlet, deadline: Duration, call: &'static Stamp) -> &'static Self {
+        Box::leak(Box::new(Self { outlet, deadline, call, records: AtomicU32::new(0) }))
     }
 
     pub(crate) fn handle(&'static self) -> HostHandle {
@@ -54,14 +97,46 @@ impl Context {
 
     /// Marks the beginning of a call; the mark goes when the guard does.
     pub(crate) fn begin_call(&self) -> CallMark<'_> {
-        self.call.store(self.now() + 1, Ordering::Release);
+        self.call.begin();
         CallMark(self)
     }
 
     /// When the call under way must be over; `None` between calls.
     pub(crate) fn call_ends(&self) -> Option<Instant> {
-        let mark = self.call.load(Ordering::Acquire);
-        (mark != IDLE).then(|| self.origin + Duration::from_nanos(mark - 1) + self.deadline)
+        let elapsed = self.call.elapsed()?;
+        let now = Instant::now();
+        // What began long ago ended in the past: which past, nobody asks.
+        Some(now.checked_sub(elapsed).map_or(now, |began| began + self.deadline))
+    }
+
+    /// Begins to answer questions about the processes of a round, until the guard goes.
+    pub(crate) fn open_desk(&self, round: &Arc<PluginRound>) -> OpenDesk<'_> {
+        if let Some(mut desk) = self.desk() {
+            desk.open(round);
+        }
+        OpenDesk(self)
+    }
+
+    /// From now on only these variables of the tasks' environments are handed out.
+    pub(crate) fn hand_out_only(&self, variables: &[String]) {
+        if let Some(mut desk) = self.desk() {
+            *desk = Desk::new(Variables::Named(variables.to_vec()));
+        }
+    }
+
+    /// A fact about a process of the round under way.
+    pub(crate) fn answer(&self, pid: u32, question: &Question) -> Option<Fact> {
+        match &self.outlet {
+            Outlet::Host { .. } => self.desk()?.answer(pid, question),
+            Outlet::Runner(upward) => upward.ask(self.call, pid, question.clone()),
+        }
+    }
+
+    fn desk(&self) -> Option<MutexGuard<'_, Desk>> {
+        match &self.outlet {
+            Outlet::Host { desk, .. } => Some(desk.lock().unwrap_or_else(PoisonError::into_inner)),
+            Outlet::Runner(_) => None,
+        }
     }
 
     /// Gives a fresh allowance of log records; returns how many were dropped of the last one.
@@ -69,21 +144,28 @@ impl Context {
         self.records.swap(0, Ordering::Relaxed).saturating_sub(RECORDS_PER_ROUND)
     }
 
-    fn now(&self) -> u64 {
-        u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX - 1)
+    /// Counts records that were dropped before they came here.
+    pub(crate) fn count_lost_records(&self, lost: u32) {
+        if lost > 0 {
+            let counted = |n: u32| Some(n.max(RECORDS_PER_ROUND).saturating_add(lost));
+            let _ = self.records.fetch_update(Ordering::Relaxed, Ordering::Relaxed, counted);
+        }
     }
 
-    fn log(&self, level: LogLevelId, target: &str, message: &str) {
+    /// Takes a record: `message` begins with the place that it comes from.
+    pub(crate) fn say(&self, level: u32, message: &str) {
         let before = self.records.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_add(1));
-        if before.is_ok_and(|written| written < RECORDS_PER_ROUND) {
-            let level = if (1..=5).contains(&level.0) { level.0 as u8 } else { 3 };
-            let message = format!("{target}: {}", shortened(message));
-            let _ = self.messages.send(Message::Log {
-                slot: self.slot,
-                generation: self.generation,
-                level,
-                message,
-            });
+        if !before.is_ok_and(|written| written < RECORDS_PER_ROUND) {
+            return;
+        }
+        let level = if (1..=5).contains(&level) { level as u8 } else { 3 };
+        let message = shortened(message, MESSAGE_BYTES).to_owned();
+        match &self.outlet {
+            Outlet::Host { slot, generation, messages, .. } => {
+                let (slot, generation) = (*slot, *generation);
+                let _ = messages.send(Message::Log { slot, generation, level, message });
+            }
+            Outlet::Runner(upward) => upward.say(level, &message),
         }
     }
 }
@@ -93,16 +175,28 @@ pub(crate) struct CallMark<'c>(&'c Context);
 
 impl Drop for CallMark<'_> {
     fn drop(&mut self) {
-        self.0.call.store(IDLE, Ordering::Release);
+        match &self.0.outlet {
+            Outlet::Host { .. } => self.0.call.end(),
+            // Not in the midst of a question: its answer must not be taken for the next order.
+            Outlet::Runner(upward) => upward.between_questions(|| self.0.call.end()),
+        }
     }
 }
 
-fn shortened(message: &str) -> &str {
-    let mut end = message.len().min(MESSAGE_BYTES);
-    while !message.is_char_boundary(end) {
-        end -= 1;
+/// A round whose processes are asked about.
+pub(crate) struct OpenDesk<'c>(&'c Context);
+
+impl Drop for OpenDesk<'_> {
+    fn drop(&mut self) {
+        if let Some(mut desk) = self.0.desk() {
+            desk.close();
+        }
     }
-    &message[..end]
+}
+
+/// The beginning of a text, at most so many bytes.
+pub(crate) fn shortened(text: &str, bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes)]
 }
 
 fn services() -> HostServicesRef {
@@ -113,31 +207,43 @@ fn services() -> HostServicesRef {
     })
 }
 
-// Nothing is brokered yet: every fact is unknown, as on a host of contract 1.0.
-
-extern "C" fn process_number(_: *mut (), _: u32, _: FactId) -> ROption<f64> {
-    ROption::RNone
-}
-
-extern "C" fn process_text(_: *mut (), _: u32, _: TextId, _: ByteSink) -> bool {
-    false
-}
-
-extern "C" fn process_environment(_: *mut (), _: u32, _: RStr<'_>, _: ByteSink) -> bool {
-    false
-}
-
-extern "C" fn log(context: *mut (), level: LogLevelId, target: RStr<'_>, message: RStr<'_>) {
+/// The instance that a service is called for.
+fn context<'c>(pointer: *mut ()) -> &'c Context {
     // SAFETY: the plugin hands back the pointer of `Context::handle`, which is leaked and only shared.
-    let context = unsafe { &*context.cast::<Context>() };
-    context.log(level, target.as_str(), message.as_str());
+    unsafe { &*pointer.cast::<Context>() }
 }
 
-extern "C" fn remaining_ns(context: *mut ()) -> u64 {
-    // SAFETY: as in `log`.
-    let context = unsafe { &*context.cast::<Context>() };
-    let Some(end) = context.call_ends() else { return NO_DEADLINE };
+extern "C" fn log(pointer: *mut (), level: LogLevelId, target: RStr<'_>, message: RStr<'_>) {
+    let message = shortened(message.as_str(), MESSAGE_BYTES);
+    context(pointer).say(level.0, &format!("{}: {message}", shortened(target.as_str(), 200)));
+}
+
+extern "C" fn remaining_ns(pointer: *mut ()) -> u64 {
+    let Some(end) = context(pointer).call_ends() else { return NO_DEADLINE };
     u64::try_from(end.saturating_duration_since(Instant::now()).as_nanos()).unwrap_or(NO_DEADLINE)
+}
+
+extern "C" fn process_number(pointer: *mut (), pid: u32, id: FactId) -> ROption<f64> {
+    match context(pointer).answer(pid, &Question::Number(id.0)) {
+        Some(Fact::Number(number)) => ROption::RSome(number),
+        Some(Fact::Text(_)) | None => ROption::RNone,
+    }
+}
+
+extern "C" fn process_text(pointer: *mut (), pid: u32, id: TextId, sink: ByteSink) -> bool {
+    push(context(pointer).answer(pid, &Question::Text(id.0)), sink)
+}
+
+extern "C" fn process_environment(pointer: *mut (), pid: u32, name: RStr<'_>, sink: ByteSink) -> bool {
+    // No variable's name is longer, and none is looked for.
+    name.len() <= MESSAGE_BYTES
+        && push(context(pointer).answer(pid, &Question::Environment(name.as_str().to_owned())), sink)
+}
+
+fn push(fact: Option<Fact>, sink: ByteSink) -> bool {
+    let Some(Fact::Text(bytes)) = fact else { return false };
+    (sink.push)(sink.context, bytes.as_slice().into());
+    true
 }
 
 #[cfg(test)]
@@ -172,8 +278,10 @@ mod tests {
         assert_eq!(received.len(), RECORDS_PER_ROUND as usize);
         assert!(received.iter().all(|message| matches!(
             message,
-            Message::Log { slot: 7, generation: 2, level: 3, message } if message.len() <= MESSAGE_BYTES + 3
+            Message::Log { slot: 7, generation: 2, level: 3, message } if message.len() <= MESSAGE_BYTES
         )));
         assert_eq!(context.renew_allowance(), 50);
+        context.count_lost_records(7);
+        assert_eq!(context.renew_allowance(), 7);
     }
 }

@@ -11,6 +11,10 @@ use orchestrator_plugin_api::{ClassDescriptor, PluginKind};
 use orchestrator_ports::ProcessFacts;
 use std::time::{Duration, Instant};
 
+/// Longest state in bytes: it is copied and kept.
+pub(crate) const STATE_BYTES: usize = 8 << 20;
+const WARN: u32 = 2;
+
 /// One constructed object. Only the thread that owns the engine calls into the plugin.
 pub(crate) struct Engine {
     object: Object,
@@ -39,10 +43,8 @@ pub(crate) struct Birth<'b> {
 pub(crate) enum StillBirth {
     /// The descriptor promises a class of a kind that the library has no constructor for.
     NoConstructor,
-    /// The constructor's answer.
+    /// The constructor's answer, or a panic while it took over a state.
     Refused(Fault),
-    /// The constructed object does not take the state that it was handed.
-    NotRestored(Fault),
 }
 
 /// A call's answer and cost.
@@ -63,8 +65,10 @@ impl<T> Call<T> {
 impl Engine {
     /// Constructs the object and hands it the state to go on from. `book` hears of each call.
     ///
+    /// An object that cannot use the state works on as initialised, which is logged.
+    ///
     /// # Errors
-    /// The library has no constructor of the kind, the plugin refuses, or it cannot go on from the state.
+    /// The library has no constructor of the kind, or the plugin refuses.
     pub(crate) fn construct(
         library: Library,
         birth: &Birth<'_>,
@@ -95,7 +99,14 @@ impl Engine {
         if let Some(state) = birth.restore {
             let call = engine.restore(state);
             book(call.cost());
-            call.result.map_err(StillBirth::NotRestored)?;
+            match call.result {
+                Err(fault) if is_final(&fault) => return Err(StillBirth::Refused(fault)),
+                Err(fault) => {
+                    let message = fault.message.as_str();
+                    context.say(WARN, &format!("begins anew, without its earlier state: {message}"));
+                }
+                Ok(()) => {}
+            }
         }
         Ok(engine)
     }
@@ -167,12 +178,25 @@ impl Engine {
     /// The object's state, to be handed to a later object of the same class; `None` = it has none.
     pub(crate) fn snapshot(&mut self) -> Call<Option<Vec<u8>>> {
         let _mark = self.context.begin_call();
-        timed(|| Ok(None))
+        timed(|| {
+            let state = match &mut self.object {
+                Object::Metrics(object, _) => object.snapshot(),
+                Object::Capacity(object) => object.snapshot(),
+            };
+            let state = state.into_result()?.into_option().map(|state| state.into_vec());
+            match state {
+                Some(state) if state.len() > STATE_BYTES => Err(too_large(state.len())),
+                state => Ok(state),
+            }
+        })
     }
 
-    fn restore(&mut self, _state: &[u8]) -> Call<()> {
+    fn restore(&mut self, state: &[u8]) -> Call<()> {
         let _mark = self.context.begin_call();
-        timed(|| Ok(()))
+        timed(|| match &mut self.object {
+            Object::Metrics(object, _) => object.restore(state.into()).into_result(),
+            Object::Capacity(object) => object.restore(state.into()).into_result(),
+        })
     }
 }
 
@@ -187,6 +211,11 @@ fn timed<T>(call: impl FnOnce() -> Result<T, Fault>) -> Call<T> {
     let result = call();
     let (wall, cpu) = meter.stop();
     Call { result, wall, cpu }
+}
+
+fn too_large(bytes: usize) -> Fault {
+    let message = format!("its state has {bytes} bytes; at most {STATE_BYTES} are kept");
+    Fault { code: FaultCode::OTHER, retry_after_ms: 0, message: message.into() }
 }
 
 fn unsupported<T>(message: &str) -> Call<T> {

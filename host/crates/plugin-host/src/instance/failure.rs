@@ -1,6 +1,8 @@
 //! Why an instance was given up.
 
+use crate::isolate::Ending;
 use crate::library::{FileProblem, ResolveError};
+use orchestrator_core::config::model::Isolation;
 use orchestrator_plugin_api::PluginKind;
 use std::io;
 use std::path::PathBuf;
@@ -32,7 +34,7 @@ pub struct InstanceFailure {
 pub enum InstanceFault {
     /// No usable library exports its class.
     #[error("cannot be found: {0}")]
-    Class(#[source] ResolveError),
+    Class(#[source] Box<ResolveError>),
     /// Its library cannot be loaded.
     #[error("cannot be loaded: {0}")]
     Library(#[source] FileProblem),
@@ -48,19 +50,13 @@ pub enum InstanceFault {
         /// The plugin's words.
         message: String,
     },
-    /// It does not take the state of its predecessor.
-    #[error("could not go on from its earlier state: {message}; start it anew, or tell its author")]
-    Restore {
-        /// The plugin's words.
-        message: String,
-    },
     /// It panicked.
     #[error("panicked: {message}; tell its author, or take it out with `enabled: false`")]
     Panicked {
         /// The panic's message and place.
         message: String,
     },
-    /// A call missed its deadline; its thread was abandoned.
+    /// A call missed its deadline; its thread was abandoned, or its process killed.
     #[error("did not answer within {} ms; raise its `deadline_ms`, or take it out with `enabled: false`", deadline.as_millis())]
     Hung {
         /// The deadline.
@@ -83,6 +79,36 @@ pub enum InstanceFault {
     /// Its thread could not be started.
     #[error("got no thread of its own ({0}); raise the limit of processes")]
     Thread(#[source] io::Error),
+    /// Its own process could not be started, or not be talked to.
+    #[error("got no process of its own ({0}); free memory, or raise the limits of processes and open files")]
+    Runner(#[source] io::Error),
+    /// Nobody said how a process of its own is started.
+    #[error("cannot be isolated: no program to run it in is known; set `isolation: in_process`")]
+    NoRunner,
+    /// Its process could not be shut in, so that nothing of it was loaded.
+    #[error("cannot be sandboxed: {reason}")]
+    Sandbox {
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// Its own process ended.
+    #[error("ended its own process ({ending}); {}", remedy(*ending, *memory))]
+    Ended {
+        /// How.
+        ending: Ending,
+        /// `isolation`: what stood around it.
+        isolation: Isolation,
+        /// `max_memory` in bytes.
+        memory: u64,
+    },
+    /// Its own process said what makes no sense.
+    #[error(
+        "was ended, since its process sent {what}; tell its author, or take it out with `enabled: false`"
+    )]
+    Nonsense {
+        /// What.
+        what: &'static str,
+    },
     /// Its thread ended.
     #[error("ended its thread; tell its author, or take it out with `enabled: false`")]
     Vanished,
@@ -101,7 +127,8 @@ impl InstanceFailure {
     /// Who has to act.
     pub fn category(&self) -> FailureCategory {
         match &self.fault {
-            InstanceFault::Configuration { .. } | InstanceFault::Class(ResolveError::OtherKind { .. }) => {
+            InstanceFault::Configuration { .. } => FailureCategory::Configuration,
+            InstanceFault::Class(error) if matches!(**error, ResolveError::OtherKind { .. }) => {
                 FailureCategory::Configuration
             }
             _ => FailureCategory::Unavailable,
@@ -111,6 +138,17 @@ impl InstanceFailure {
     /// Whether no usable library exports the class: the run cannot begin at all.
     pub fn is_unknown_class(&self) -> bool {
         matches!(self.fault, InstanceFault::Class(_))
+    }
+}
+
+/// What to do about a process that ended: one that ran into its limit of memory aborts.
+fn remedy(ending: Ending, memory: u64) -> String {
+    match ending {
+        Ending::Signal(6 | 9) => format!(
+            "raise its `max_memory` ({} MiB) if it needs more, tell its author, or take it out with `enabled: false`",
+            memory >> 20
+        ),
+        _ => "tell its author, or take it out with `enabled: false`".to_owned(),
     }
 }
 

@@ -3,7 +3,8 @@
 pub(crate) mod collect;
 pub(crate) mod context;
 pub(crate) mod engine;
-mod failure;
+pub(crate) mod facts;
+pub(crate) mod failure;
 pub(crate) mod jobs;
 mod spec;
 mod stats;
@@ -11,4 +12,4 @@ pub(crate) mod worker;
 
 pub use failure::{FailureCategory, InstanceFailure, InstanceFault};
 pub use spec::InstanceSpec;
-pub use stats::{InstanceState, InstanceStats, LibraryFacts};
+pub use stats::{InstanceState, InstanceStats, LibraryFacts, RunnerUsage};

@@ -1,6 +1,6 @@
 //! What the configuration says about one plugin.
 
-use orchestrator_core::config::model::{Plugin, Plugins};
+use orchestrator_core::config::model::{Grants, Isolation, Plugin, Plugins};
 use orchestrator_plugin_api::PluginKind;
 use serde_json::{Map, Value};
 use std::time::Duration;
@@ -22,10 +22,17 @@ pub struct InstanceSpec {
     pub deadline: Duration,
     /// `interval`: least time between two rounds that it takes part in; `None` = every round.
     pub interval: Option<Duration>,
+    /// `isolation`: where it runs.
+    pub isolation: Isolation,
+    /// `grants`: what it may do in a sandbox.
+    pub grants: Grants,
+    /// `max_memory`: address space in bytes that a process of its own may use.
+    pub max_memory: u64,
 }
 
 impl InstanceSpec {
-    /// The enabled entries in their order, metrics first.
+    /// The enabled entries in their order, metrics first. An entry that names no isolation is sandboxed; where the host
+    /// knows better, it says so afterwards.
     pub fn enabled(plugins: &Plugins) -> Vec<Self> {
         let of = |kind, list: &[Plugin]| -> Vec<Self> {
             list.iter().filter(|entry| entry.enabled).map(|entry| Self::new(kind, entry)).collect()
@@ -44,6 +51,9 @@ impl InstanceSpec {
             required: entry.required,
             deadline: Duration::from_millis(entry.deadline_ms),
             interval: entry.interval.map(|interval| interval.get()),
+            isolation: entry.isolation.unwrap_or(Isolation::Sandbox),
+            grants: entry.grants.clone(),
+            max_memory: entry.max_memory.get(),
         }
     }
 }

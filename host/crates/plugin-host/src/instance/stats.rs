@@ -1,8 +1,10 @@
 //! What an instance costs, and how it fares.
 
+use super::facts::field_of_stat;
 use crate::library::PluginFile;
 use orchestrator_plugin_api::PluginKind;
 use orchestrator_ports::Histogram;
+use rustix::param::{clock_ticks_per_second, page_size};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -98,6 +100,8 @@ pub struct InstanceStats {
     pub reloads: u64,
     /// Resident memory of its process in bytes; `None` where it shares ours.
     pub memory: Option<u64>,
+    /// Its process; `None` where it shares ours.
+    pub runner: Option<RunnerUsage>,
     /// How it fares.
     pub state: InstanceState,
     /// Why it is restarting or failed.
@@ -127,6 +131,7 @@ impl InstanceStats {
             restarts: 0,
             reloads: 0,
             memory: None,
+            runner: None,
             state: InstanceState::Starting,
             sentence: None,
             slowed_to: None,
@@ -145,6 +150,34 @@ impl InstanceStats {
             self.errors += 1;
             self.last_error = Some(error.to_owned());
         }
+    }
+
+    /// Books what its own process has used so far.
+    pub(crate) fn book_runner(&mut self, usage: RunnerUsage) {
+        self.memory = Some(usage.memory);
+        self.runner = Some(usage);
+    }
+}
+
+/// What an instance's own process has used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunnerUsage {
+    /// Its process identifier.
+    pub pid: u32,
+    /// CPU time of all its threads, user and system (`/proc/PID/stat`).
+    pub cpu: Duration,
+    /// Resident memory in bytes (`/proc/PID/stat`).
+    pub memory: u64,
+}
+
+impl RunnerUsage {
+    /// Reads it; nothing where the process is gone.
+    pub(crate) fn read(pid: u32) -> Option<Self> {
+        let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+        let ticks = field_of_stat::<u64>(&stat, 14)? + field_of_stat::<u64>(&stat, 15)?;
+        let cpu = Duration::from_secs_f64(ticks as f64 / clock_ticks_per_second() as f64);
+        let memory = field_of_stat::<u64>(&stat, 24)? * page_size() as u64;
+        Some(Self { pid, cpu, memory })
     }
 }
 

@@ -6,10 +6,12 @@ use super::engine::{Birth, Call, Engine, StillBirth, is_final};
 use super::failure::InstanceFault;
 use super::jobs::JobReceiver;
 use super::spec::InstanceSpec;
-use super::stats::InstanceStats;
+use super::stats::{InstanceStats, RunnerUsage};
 use crate::host::Message;
+use crate::isolate::{Proxy, Runner, Stop};
 use crate::library::{FileFault, FileProblem, Library, PluginFile, Probe};
 use orchestrator_core::AttemptId;
+use orchestrator_core::config::model::Isolation;
 use orchestrator_core::metrics::Metrics;
 use orchestrator_plugin_api::abi::{Fault, FaultCode};
 use orchestrator_ports::PluginRound;
@@ -60,6 +62,8 @@ pub(crate) struct Worker {
     pub(crate) spec: InstanceSpec,
     pub(crate) file: PluginFile,
     pub(crate) probe: Option<Probe>,
+    /// How a process of its own is started, where its isolation asks for one.
+    pub(crate) runner: Option<Runner>,
     /// State of an earlier object, handed to the new one after construction.
     pub(crate) restore: Option<Vec<u8>>,
     pub(crate) context: &'static Context,
@@ -77,8 +81,14 @@ impl Worker {
     }
 
     fn run(mut self, jobs: &JobReceiver) {
+        let isolation = self.spec.isolation;
+        isolation.word().clone_into(&mut self.stats.lock().unwrap_or_else(PoisonError::into_inner).isolation);
         let (slot, generation) = (self.slot, self.generation);
-        let _ending = EndNote { slot, generation, messages: self.messages.clone() };
+        let mut ending = EndNote { slot, generation, messages: self.messages.clone(), fault: None };
+        if isolation != Isolation::InProcess {
+            ending.fault = self.run_isolated(jobs);
+            return;
+        }
         let mut engine = match self.construct() {
             Ok(engine) => engine,
             Err(fault) => return self.tell(Message::Started { slot, generation, result: Err(fault) }),
@@ -87,14 +97,44 @@ impl Worker {
         while let Some(job) = jobs.next() {
             let outcome = match job {
                 Job::Collect { round, first } => {
+                    let _desk = self.context.open_desk(&round);
                     Outcome::Collected(Box::new(self.collect(&mut engine, &round, first)))
                 }
                 Job::Calculate { round, current } => {
+                    let _desk = self.context.open_desk(&round);
                     Outcome::Calculated(self.booked(engine.calculate(&round.calibration, &current)))
                 }
                 Job::Snapshot => Outcome::Snapshot(self.booked(engine.snapshot())),
             };
             self.tell(Message::Answered { slot, generation, outcome });
+        }
+    }
+
+    /// The same by way of a runner; how it died, if it did.
+    fn run_isolated(mut self, jobs: &JobReceiver) -> Option<InstanceFault> {
+        let (slot, generation, restore) = (self.slot, self.generation, self.restore.take());
+        let started = match &self.runner {
+            Some(runner) => Proxy::start(&self, runner, restore.as_deref(), jobs),
+            None => Err(InstanceFault::NoRunner.into()),
+        };
+        let mut proxy = match started {
+            Ok(proxy) => proxy,
+            Err(Stop::Dismissed) => return None,
+            Err(Stop::Fault(fault)) => {
+                self.tell(Message::Started { slot, generation, result: Err(*fault) });
+                return None;
+            }
+        };
+        self.tell(Message::Started { slot, generation, result: Ok(()) });
+        loop {
+            match proxy.next().and_then(|job| proxy.perform(job)) {
+                Ok(outcome) => self.tell(Message::Answered { slot, generation, outcome }),
+                Err(Stop::Dismissed) => {
+                    proxy.dismiss();
+                    return None;
+                }
+                Err(Stop::Fault(fault)) => return Some(*fault),
+            }
         }
     }
 
@@ -111,8 +151,12 @@ impl Worker {
             described: self.file.class(self.spec.kind, &self.spec.class),
             restore: restore.as_deref(),
         };
-        Engine::construct(library, &birth, self.context, &mut |call| self.book(&call))
-            .map_err(|why| start_fault(why, &self.spec, &self.file))
+        Engine::construct(library, &birth, self.context, &mut |call| self.book(&call)).map_err(
+            |why| match why {
+                StillBirth::NoConstructor => missing_constructor(&self.spec, &self.file),
+                StillBirth::Refused(fault) => start_fault(fault),
+            },
+        )
     }
 
     /// One call per process, beginning with number `first` so that a slow plugin reaches all of them in turn, then one
@@ -130,25 +174,34 @@ impl Worker {
         });
         if !dead {
             collected.left_out = count - collected.asked;
-            match self.booked(engine.system(&round.current, &mut dropped)) {
-                Ok(metrics) => collected.system = metrics,
-                Err(fault) => collected.fail(fault),
-            }
+            collected.take_system(self.booked(engine.system(&round.current, &mut dropped)));
         }
         collected.dropped = dropped;
         collected
     }
 
     /// Books a call's cost and hands out its answer.
-    fn booked<T>(&self, call: Call<T>) -> Result<T, Fault> {
+    pub(crate) fn booked<T>(&self, call: Call<T>) -> Result<T, Fault> {
         self.book(&call);
         call.result
     }
 
-    fn book<T>(&self, call: &Call<T>) {
+    pub(crate) fn book<T>(&self, call: &Call<T>) {
         let error = call.result.as_ref().err().map(|fault| fault.message.as_str());
         let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
         stats.book(call.wall, call.cpu, error);
+    }
+
+    /// Books a call that was not waited for.
+    pub(crate) fn book_deadline_miss(&self) {
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner).deadline_misses += 1;
+    }
+
+    /// Books what the process of the instance has used so far.
+    pub(crate) fn book_runner(&self, pid: u32) {
+        if let Some(usage) = RunnerUsage::read(pid) {
+            self.stats.lock().unwrap_or_else(PoisonError::into_inner).book_runner(usage);
+        }
     }
 
     fn tell(&self, message: Message) {
@@ -159,7 +212,7 @@ impl Worker {
 
 impl Collected {
     /// Takes one process's answer; `true` where the instance can answer no more.
-    fn take(&mut self, attempt: AttemptId, answer: Result<Metrics, Fault>) -> bool {
+    pub(crate) fn take(&mut self, attempt: AttemptId, answer: Result<Metrics, Fault>) -> bool {
         match answer {
             Ok(metrics) if metrics.is_empty() => false,
             Ok(metrics) => {
@@ -174,23 +227,29 @@ impl Collected {
         }
     }
 
+    /// Takes the machine's answer; `true` as in [`Self::take`].
+    pub(crate) fn take_system(&mut self, answer: Result<Metrics, Fault>) -> bool {
+        let last = matches!(&answer, Err(fault) if is_final(fault));
+        match answer {
+            Ok(metrics) => self.system = metrics,
+            Err(fault) => self.fail(fault),
+        }
+        last
+    }
+
     fn fail(&mut self, fault: Fault) {
         self.failed += 1;
         self.fault = Some(fault);
     }
 }
 
-fn start_fault(why: StillBirth, spec: &InstanceSpec, file: &PluginFile) -> InstanceFault {
-    let fault = match why {
-        StillBirth::NoConstructor => {
-            let reason = format!("it has no constructor of the kind {}", spec.kind);
-            return InstanceFault::Library(FileProblem::new(&file.path, FileFault::Header { reason }));
-        }
-        StillBirth::NotRestored(fault) => {
-            return InstanceFault::Restore { message: fault.message.into_string() };
-        }
-        StillBirth::Refused(fault) => fault,
-    };
+fn missing_constructor(spec: &InstanceSpec, file: &PluginFile) -> InstanceFault {
+    let reason = format!("it has no constructor of the kind {}", spec.kind);
+    InstanceFault::Library(FileProblem::new(&file.path, FileFault::Header { reason }))
+}
+
+/// What a constructor's answer means.
+pub(crate) fn start_fault(fault: Fault) -> InstanceFault {
     let message = fault.message.into_string();
     match fault.code {
         FaultCode::CONFIG => InstanceFault::Configuration { message },
@@ -204,11 +263,12 @@ struct EndNote {
     slot: usize,
     generation: u32,
     messages: Sender<Message>,
+    fault: Option<InstanceFault>,
 }
 
 impl Drop for EndNote {
     fn drop(&mut self) {
-        let ended = Message::Ended { slot: self.slot, generation: self.generation, fault: None };
+        let ended = Message::Ended { slot: self.slot, generation: self.generation, fault: self.fault.take() };
         let _ = self.messages.send(ended);
     }
 }

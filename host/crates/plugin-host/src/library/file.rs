@@ -108,15 +108,24 @@ impl PluginFile {
     /// # Errors
     /// Another major version of the contract, or a build that aborts on panics.
     pub fn check_compatible(&self) -> Result<(), FileProblem> {
+        self.check_version()?;
+        match self.descriptor.panic {
+            PanicStrategy::Unwind => Ok(()),
+            PanicStrategy::Abort => Err(FileProblem::new(&self.path, FileFault::PanicAbort)),
+        }
+    }
+
+    /// Whether this host can take the library at all, if need be into a process of its own.
+    ///
+    /// # Errors
+    /// Another major version of the contract.
+    pub fn check_version(&self) -> Result<(), FileProblem> {
         let host = API_VERSION;
         if major(&self.descriptor.api) != major(host) {
             let fault = FileFault::Major { plugin: self.descriptor.api.clone(), host: host.to_owned() };
             return Err(FileProblem::new(&self.path, fault));
         }
-        match self.descriptor.panic {
-            PanicStrategy::Unwind => Ok(()),
-            PanicStrategy::Abort => Err(FileProblem::new(&self.path, FileFault::PanicAbort)),
-        }
+        Ok(())
     }
 
     /// The exported class of this name and kind.

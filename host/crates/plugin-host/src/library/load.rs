@@ -42,8 +42,21 @@ impl Library {
     /// # Errors
     /// The first step that fails.
     pub fn load_verified(verified: &VerifiedFile, probe: Option<&Probe>) -> Result<Self, FileProblem> {
+        verified.file().check_compatible()?;
+        Self::load_checked(verified, probe)
+    }
+
+    /// As [`Self::load_verified`] for a process that may end with the plugin: panics in it may abort.
+    ///
+    /// # Errors
+    /// The first step that fails.
+    pub(crate) fn load_isolated(verified: &VerifiedFile) -> Result<Self, FileProblem> {
+        verified.file().check_version()?;
+        Self::load_checked(verified, None)
+    }
+
+    fn load_checked(verified: &VerifiedFile, probe: Option<&Probe>) -> Result<Self, FileProblem> {
         let file = verified.file();
-        file.check_compatible()?;
         let mut loaded = loaded().lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(library) = loaded.get(&file.hash) {
             return Ok(*library);

@@ -61,6 +61,12 @@ pub enum FileFault {
         /// The host's.
         host: String,
     },
+    /// The process of its own that was to load it did not.
+    #[error("its own process did not load it: {reason}")]
+    Isolated {
+        /// That process's words.
+        reason: String,
+    },
     /// A panic in it would end the host.
     #[error(
         "it was built with `panic = \"abort\"`, so that a fault in it would end the run; build it with `panic = \"unwind\"`"

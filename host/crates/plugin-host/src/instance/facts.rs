@@ -1,0 +1,293 @@
+//! Facts of one process that are read only when a plugin asks.
+//!
+//! Only processes of the round under way are looked into: the main processes, known by number and start time, and what
+//! was in their trees. A process is held by a descriptor of its directory in /proc from the first question on, so that
+//! all answers of a round are about the same process even where its number is given away again.
+
+use orchestrator_plugin_api::abi::{FactId, TextId};
+use orchestrator_ports::{PluginRound, ProcessFacts};
+use rustix::fs::{Mode, OFlags, RawDir, openat, readlinkat};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+/// Longest text that is handed out, in bytes.
+const TEXT_BYTES: u64 = 1 << 20;
+
+/// What a plugin wants to know about a process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Question {
+    /// A [`FactId`].
+    Number(u32),
+    /// A [`TextId`].
+    Text(u32),
+    /// The value of a variable that the process was started with.
+    Environment(String),
+}
+
+/// The answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Fact {
+    Number(f64),
+    Text(Vec<u8>),
+}
+
+/// Which variables of a process's environment are handed out.
+#[derive(Clone, Debug)]
+pub(crate) enum Variables {
+    /// All: who asks could read them without us.
+    All,
+    /// These.
+    Named(Vec<String>),
+}
+
+/// Answers questions about the processes of the round under way.
+pub(crate) struct Desk {
+    variables: Variables,
+    round: Option<Arc<PluginRound>>,
+    /// Processes that were asked about in this round; nothing where one may not be, or is gone.
+    known: HashMap<u32, Option<Subject>>,
+}
+
+struct Subject {
+    directory: OwnedFd,
+    texts: HashMap<&'static str, Option<Vec<u8>>>,
+}
+
+impl Desk {
+    pub(crate) fn new(variables: Variables) -> Self {
+        Self { variables, round: None, known: HashMap::new() }
+    }
+
+    /// Begins to answer questions about the processes of this round.
+    pub(crate) fn open(&mut self, round: &Arc<PluginRound>) {
+        self.known.clear();
+        self.round = Some(Arc::clone(round));
+    }
+
+    /// Answers nothing from now on.
+    pub(crate) fn close(&mut self) {
+        self.known.clear();
+        self.round = None;
+    }
+
+    /// The answer, where there is one.
+    pub(crate) fn answer(&mut self, pid: u32, question: &Question) -> Option<Fact> {
+        let round = self.round.as_ref()?;
+        let subject = self.known.entry(pid).or_insert_with(|| Subject::find(pid, &round.processes));
+        let subject = subject.as_mut()?;
+        match question {
+            Question::Number(id) => subject.number(FactId(*id)).map(Fact::Number),
+            Question::Text(id) => subject.text(TextId(*id)).map(Fact::Text),
+            Question::Environment(name) => {
+                let allowed = match &self.variables {
+                    Variables::All => true,
+                    Variables::Named(names) => names.contains(name),
+                };
+                if allowed { subject.variable(name).map(Fact::Text) } else { None }
+            }
+        }
+    }
+}
+
+impl Subject {
+    /// Holds a process that belongs to the round.
+    fn find(pid: u32, processes: &[ProcessFacts]) -> Option<Self> {
+        let owner = processes.iter().find(|facts| facts.pid == pid || facts.tree.contains(&pid))?;
+        let subject = Self::open(pid)?;
+        let started = subject.started()?;
+        if pid == owner.pid {
+            return (started == owner.start_ticks).then_some(subject);
+        }
+        // The tree is only worth something as long as its root lives, and nobody is older than its ancestor.
+        let root = Self::open(owner.pid)?.started()?;
+        (root == owner.start_ticks && started >= root).then_some(subject)
+    }
+
+    fn open(pid: u32) -> Option<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = rustix::fs::open(format!("/proc/{pid}"), flags, Mode::empty()).ok()?;
+        Some(Self { directory, texts: HashMap::new() })
+    }
+
+    fn started(&self) -> Option<u64> {
+        // Field 22; the second may hold blanks and brackets.
+        field_of_stat(&self.read("stat").ok()?, 22)
+    }
+
+    fn number(&mut self, id: FactId) -> Option<f64> {
+        match id {
+            FactId::IO_READ_CHARS => self.line("io", "rchar:"),
+            FactId::IO_WRITE_CHARS => self.line("io", "wchar:"),
+            FactId::IO_READ_CALLS => self.line("io", "syscr:"),
+            FactId::IO_WRITE_CALLS => self.line("io", "syscw:"),
+            FactId::IO_READ_BYTES => self.line("io", "read_bytes:"),
+            FactId::IO_WRITE_BYTES => self.line("io", "write_bytes:"),
+            FactId::PSS_BYTES => self.line("smaps_rollup", "Pss:"),
+            FactId::SWAP_BYTES => self.line("smaps_rollup", "Swap:"),
+            FactId::USS_BYTES => {
+                let private = self.line("smaps_rollup", "Private_Clean:")?
+                    + self.line("smaps_rollup", "Private_Dirty:")?;
+                Some(private + self.line("smaps_rollup", "Private_Hugetlb:").unwrap_or(0.0))
+            }
+            FactId::OPEN_FILES => self.open_files(),
+            FactId::OOM_SCORE => self.whole("oom_score"),
+            FactId::OOM_SCORE_ADJ => self.whole("oom_score_adj"),
+            FactId::NICE => field_of_stat::<i32>(self.cached("stat")?, 19).map(f64::from),
+            _ => None,
+        }
+    }
+
+    fn text(&mut self, id: TextId) -> Option<Vec<u8>> {
+        match id {
+            TextId::EXE => self.link("exe"),
+            TextId::WORKING_DIRECTORY => self.link("cwd"),
+            TextId::COMMAND_LINE => self.cached("cmdline").map(<[u8]>::to_vec),
+            TextId::CGROUP => {
+                let lines = self.cached("cgroup")?.split(|byte| *byte == b'\n');
+                lines.filter_map(|line| line.strip_prefix(b"0::")).next().map(<[u8]>::to_vec)
+            }
+            _ => None,
+        }
+    }
+
+    fn variable(&mut self, name: &str) -> Option<Vec<u8>> {
+        let mut entries = self.cached("environ")?.split(|byte| *byte == 0);
+        let value = |entry: &[u8]| {
+            let rest = entry.strip_prefix(name.as_bytes())?;
+            rest.strip_prefix(b"=").map(<[u8]>::to_vec)
+        };
+        entries.find_map(value)
+    }
+
+    /// The number behind a label, in bytes where the file gives kB.
+    fn line(&mut self, file: &'static str, label: &str) -> Option<f64> {
+        let text = std::str::from_utf8(self.cached(file)?).ok()?;
+        let rest = text.lines().find_map(|line| line.strip_prefix(label))?;
+        let mut words = rest.split_whitespace();
+        let number: f64 = words.next()?.parse().ok()?;
+        Some(if words.next() == Some("kB") { number * 1024.0 } else { number })
+    }
+
+    fn whole(&mut self, file: &'static str) -> Option<f64> {
+        std::str::from_utf8(self.cached(file)?).ok()?.trim().parse().ok()
+    }
+
+    fn open_files(&self) -> Option<f64> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = openat(&self.directory, "fd", flags, Mode::empty()).ok()?;
+        let mut buffer = [MaybeUninit::uninit(); 8192];
+        let mut entries = RawDir::new(directory, &mut buffer);
+        let mut count = 0_u32;
+        while let Some(entry) = entries.next() {
+            count += u32::from(!entry.ok()?.file_name().to_bytes().starts_with(b"."));
+        }
+        Some(f64::from(count))
+    }
+
+    fn link(&self, name: &str) -> Option<Vec<u8>> {
+        readlinkat(&self.directory, name, Vec::new()).ok().map(std::ffi::CString::into_bytes)
+    }
+
+    fn cached(&mut self, file: &'static str) -> Option<&[u8]> {
+        if !self.texts.contains_key(file) {
+            let text = self.read(file).ok();
+            self.texts.insert(file, text);
+        }
+        self.texts.get(file)?.as_deref()
+    }
+
+    fn read(&self, file: &str) -> io::Result<Vec<u8>> {
+        let file = openat(&self.directory, file, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        let mut text = Vec::new();
+        File::from(file).take(TEXT_BYTES).read_to_end(&mut text)?;
+        Ok(text)
+    }
+}
+
+/// A field of `/proc/PID/stat`, counted from 1 as in proc(5), from the third on.
+pub(crate) fn field_of_stat<T: std::str::FromStr>(stat: &[u8], number: usize) -> Option<T> {
+    let end_of_name = stat.iter().rposition(|byte| *byte == b')')?;
+    let rest = std::str::from_utf8(stat.get(end_of_name + 1..)?).ok()?;
+    rest.split_whitespace().nth(number.checked_sub(3)?)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Desk, Fact, Question, Variables, field_of_stat};
+    use orchestrator_core::{AttemptId, TaskId};
+    use orchestrator_plugin_api::abi::{FactId, TextId};
+    use orchestrator_ports::{PluginRound, ProcessFacts};
+    use std::process::{Child, Command, Stdio};
+    use std::sync::Arc;
+
+    fn sleeper() -> Child {
+        let mut command = Command::new("/bin/sleep");
+        let child = command.arg("600").env("COLOUR", "blue").stdin(Stdio::null()).spawn().unwrap();
+        // We hear of the new program a moment before its arguments are in place.
+        while std::fs::read(format!("/proc/{}/cmdline", child.id())).unwrap().is_empty() {
+            std::thread::yield_now();
+        }
+        child
+    }
+
+    fn started(pid: u32) -> u64 {
+        field_of_stat(&std::fs::read(format!("/proc/{pid}/stat")).unwrap(), 22).unwrap()
+    }
+
+    fn round(pid: u32, start_ticks: u64, tree: Vec<u32>) -> Arc<PluginRound> {
+        let process = ProcessFacts {
+            attempt: AttemptId(1),
+            task: TaskId(1),
+            input_file: "/in".into(),
+            running_for: None,
+            pid,
+            start_ticks,
+            tree,
+            sample: None,
+        };
+        Arc::new(PluginRound { processes: vec![process], ..PluginRound::default() })
+    }
+
+    #[test]
+    fn only_processes_of_the_round_are_looked_into() {
+        let mut child = sleeper();
+        let (pid, own) = (child.id(), std::process::id());
+        let files = Question::Number(FactId::OPEN_FILES.0);
+        let mut desk = Desk::new(Variables::All);
+        assert_eq!(desk.answer(pid, &files), None, "no round is open");
+        desk.open(&round(pid, started(pid), vec![pid]));
+        let open = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
+        assert_eq!(desk.answer(pid, &files), Some(Fact::Number(open as f64)));
+        assert_eq!(desk.answer(own, &files), None, "another process");
+        desk.open(&round(pid, started(pid) + 1, vec![pid]));
+        assert_eq!(desk.answer(pid, &files), None, "the number was given away");
+        desk.open(&round(own, started(own), vec![own, pid]));
+        assert!(desk.answer(pid, &files).is_some(), "a descendant");
+        desk.open(&round(pid, started(pid), vec![pid, 1]));
+        assert_eq!(desk.answer(1, &files), None, "older than its ancestor");
+        desk.close();
+        assert_eq!(desk.answer(pid, &files), None);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn texts_and_granted_variables() {
+        let mut child = sleeper();
+        let pid = child.id();
+        let mut desk = Desk::new(Variables::Named(vec!["COLOUR".to_owned()]));
+        desk.open(&round(pid, started(pid), vec![pid]));
+        let text = |bytes: &[u8]| Some(Fact::Text(bytes.to_vec()));
+        assert_eq!(desk.answer(pid, &Question::Text(TextId::COMMAND_LINE.0)), text(b"/bin/sleep\x00600\x00"));
+        assert_eq!(desk.answer(pid, &Question::Environment("COLOUR".to_owned())), text(b"blue"));
+        assert_eq!(desk.answer(pid, &Question::Environment("PATH".to_owned())), None);
+        assert_eq!(desk.answer(pid, &Question::Text(9999)), None);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
