@@ -14,7 +14,8 @@ pub(crate) fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests lie in the workspace")
 }
 
-fn fixtures() -> PathBuf {
+/// Where libraries outside the workspace are built.
+pub(crate) fn fixtures() -> PathBuf {
     artifacts::folder().parent().expect("the target folder").join("fixtures")
 }
 
@@ -121,7 +122,7 @@ pub(crate) fn changed_contract(name: &str, version: &str, words: &[(&str, &str)]
 }
 
 /// Begins with the workspace's lock file, again whenever that changes; cargo prunes it to what the crate needs.
-fn take_lock_file(folder: &Path) {
+pub(crate) fn take_lock_file(folder: &Path) {
     let (ours, seen) = (workspace().join("Cargo.lock"), folder.join("workspace.lock"));
     let text = fs::read(&ours).expect("the workspace's lock file");
     if fs::read(&seen).ok().as_ref() != Some(&text) {
@@ -140,7 +141,7 @@ fn folder_contains(folder: &Path, word: &str) -> bool {
     })
 }
 
-fn lock(name: &str) -> File {
+pub(crate) fn lock(name: &str) -> File {
     let folder = fixtures().join("locks");
     fs::create_dir_all(&folder).expect("a folder for locks");
     let file = File::create(folder.join(name)).expect("a lock");
@@ -173,7 +174,8 @@ fn write(path: &Path, content: &[u8]) {
     }
 }
 
-fn cargo(arguments: &[&str], manifest: &Path, flags: &[&str]) {
+/// Runs `cargo` on a crate outside the workspace; `flags` come after `--`.
+pub(crate) fn cargo(arguments: &[&str], manifest: &Path, flags: &[&str]) {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);
     command.args(arguments).arg("--quiet").arg("--manifest-path").arg(manifest);
