@@ -15,7 +15,7 @@ use orchestrator_core::validation::OutputRules;
 use orchestrator_core::{AttemptId, RunId, TaskId};
 use orchestrator_exec_local::{LocalExecutor, Options, orphans};
 use orchestrator_files::{FilesOptions, Known, LocalFiles};
-use orchestrator_plugin_host::{Catalog, InstanceFailure, PluginHost, StartOptions};
+use orchestrator_plugin_host::{Catalog, InstanceFailure, PluginControl, PluginHost, StartOptions};
 use orchestrator_ports::{ChildSettings, Clock, StopSignal, Subscriber};
 use orchestrator_runtime::{
     LaunchSettings, Rooms, RunEnd, Settings, Sinks, SystemClock, Thresholds, channel,
@@ -140,6 +140,8 @@ pub(crate) struct Composed {
     guard: StoreGuard,
     /// Where signals and other requests go.
     pub(crate) sinks: Sinks,
+    /// A way to look at the plugins and to reload them.
+    pub(crate) plugins: PluginControl,
     /// Plugins that could not be started and that the run goes on without.
     pub(crate) plugin_failures: Vec<InstanceFailure>,
     /// Bounds that hold for the whole run.
@@ -166,13 +168,15 @@ pub(crate) fn compose(
         probe: orchestrator_plugin_host::Probe::this_program().ok(),
         runner: Some(orchestrator_plugin_host::Runner::this_program()),
         ..StartOptions::default()
-    };
+    }
+    .paced(config.metrics.interval.get());
     let (plugins, plugin_failures) = PluginHost::start(catalog, &specs, &options, Arc::clone(&sinks.plugins));
     let (fatal, plugin_failures): (Vec<_>, Vec<_>) =
         plugin_failures.into_iter().partition(|failure| failure.required || failure.is_unknown_class());
     if !fatal.is_empty() {
         return Err(Failure::Plugins(fatal));
     }
+    let control = plugins.control();
     let clock = SystemClock::start();
     let OpenState { directory, fingerprints, restored, .. } = state;
     let state_id = directory.state_id().to_owned();
@@ -219,7 +223,19 @@ pub(crate) fn compose(
     };
     let settings = settings(config, program, state_id, run);
     let scheduler = Scheduler::new(policy, restored);
-    Ok(Composed { rooms, scheduler, inbox, settings, guard, sinks, plugin_failures, ceiling, remark })
+    let plugins = control;
+    Ok(Composed {
+        rooms,
+        scheduler,
+        inbox,
+        settings,
+        guard,
+        sinks,
+        plugins,
+        plugin_failures,
+        ceiling,
+        remark,
+    })
 }
 
 impl Composed {

@@ -14,6 +14,7 @@ use orchestrator_store::StoreError;
 
 use crate::commands::plugin::KeyError;
 use crate::commands::plugin::NewPluginError;
+use crate::commands::plugin::ReloadError;
 use crate::exit::Exit;
 use crate::report::Report;
 
@@ -62,6 +63,9 @@ pub(crate) enum Failure {
     /// A key that was named by a flag cannot be used; the sentence of the plugin room.
     #[error("--key: {0}")]
     PublicKey(TrustError),
+    /// A live run was not made to reload its plugins.
+    #[error(transparent)]
+    Reload(#[from] ReloadError),
     /// No crate was made for a new plugin.
     #[error(transparent)]
     NewPlugin(#[from] NewPluginError),
@@ -190,13 +194,16 @@ impl Failure {
             | Self::NoProgram
             | Self::CalibrationOff
             | Self::Files(_)
-            | Self::Scan(_) => Exit::Config,
+            | Self::Scan(_)
+            | Self::Reload(ReloadError::Refused(_)) => Exit::Config,
             Self::Preflight(reports) => {
                 Exit::of_problems(reports.iter().map(|report| report.exit)).unwrap_or(Exit::Internal)
             }
-            Self::Executor(_) | Self::Orphans(_) | Self::RequiredPlugin(_) | Self::PluginFile(_) => {
-                Exit::Unavailable
-            }
+            Self::Executor(_)
+            | Self::Orphans(_)
+            | Self::RequiredPlugin(_)
+            | Self::PluginFile(_)
+            | Self::Reload(_) => Exit::Unavailable,
             Self::Plugins(failures) => {
                 let codes = failures.iter().map(plugin_exit);
                 Exit::of_problems(codes).unwrap_or(Exit::Unavailable)
@@ -267,6 +274,7 @@ impl Failure {
             Self::NoAttempt { .. } => "no-attempt",
             Self::Exists(_) | Self::Signed(_) => "exists",
             Self::NewPlugin(_) => "plugin-new",
+            Self::Reload(_) => "reload",
             Self::NoCommand(_) => "no-command",
             Self::File { .. } => "file",
             Self::Trace { .. } => "trace",

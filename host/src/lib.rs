@@ -19,6 +19,7 @@ mod logging;
 mod output_check;
 mod plugins;
 mod preflight;
+mod reload;
 mod report;
 mod session;
 mod signals;

@@ -12,7 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::path::PathBuf;
 
-pub(crate) use plugin::{InspectArgs, ListArgs, NewArgs, NewKind, PluginCommand};
+pub(crate) use plugin::{InspectArgs, ListArgs, NewArgs, NewKind, PluginCommand, ReloadArgs};
 pub(crate) use replay_trace::ReplayTraceArgs;
 pub(crate) use run::{CalibrateArgs, CheckArgs, InitArgs, RunArgs};
 pub(crate) use selection::{Selection, shell_word};

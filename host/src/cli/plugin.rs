@@ -10,6 +10,7 @@ use super::signing::{KeygenArgs, SignArgs, VerifyArgs};
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginCommand {
     List(ListArgs),
+    Reload(ReloadArgs),
     Inspect(InspectArgs),
     New(NewArgs),
     Keygen(KeygenArgs),
@@ -17,23 +18,45 @@ pub(crate) enum PluginCommand {
     Verify(VerifyArgs),
 }
 
-/// List the plugin libraries that are found: directories, classes, versions, and what is wrong with which file
+/// List the configured plugins and the libraries that are found; beside a live run how each fares and what it costs
 #[derive(Debug, Args)]
 #[command(
     after_help = "Directories are searched in this order: --plugins-dir, ORCHESTRATOR_PLUGINS_DIR (separated by \
                         colons), plugins.directories of the configuration, the directory of the program, plugins/ in \
                         it. The first library that exports a class serves it.\n\nExamples:\n  orchestrator plugin \
                         list\n  orchestrator plugin list --plugins-dir ./plugins\n  orchestrator plugin list \
-                        --config archive.yaml"
+                        --config archive.yaml\n  orchestrator plugin list --format json | jq .instances"
 )]
 pub(crate) struct ListArgs {
     /// Directory to search first (repeatable)
     #[arg(long, value_name = "DIR")]
     pub(crate) plugins_dir: Vec<PathBuf>,
 
-    /// Search the directories that this configuration names, too [default: config.yaml if there is one]
+    /// The configuration that names plugins and directories [default: config.yaml if there is one]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+
+    /// The state directory of the run, where it is not that of the configuration
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+}
+
+/// Have a live run read its configuration and its plugin directories again, and say what became of each plugin
+///
+/// The same as SIGHUP to the run: changed plugins are built beside the old ones, which go on until the new ones are ready;
+/// one that cannot be used changes nothing.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  orchestrator plugin reload\n  orchestrator plugin reload --config archive.yaml"
+)]
+pub(crate) struct ReloadArgs {
+    /// The configuration of the run [default: config.yaml]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// The state directory of the run, where it is not that of the configuration
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
 }
 
 /// Begin a plugin: a crate of its own that builds, passes its test and can be used at once

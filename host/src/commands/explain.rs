@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn every_wait_and_every_death_has_a_reason() {
         let failed = || AttemptOutcome::Failed(FailureReason::ExitCode(7));
-        let live = Live { pid: 1, snapshot: snapshot() };
+        let live = Live::of(1, snapshot());
         let now = Timestamp(10_000_000);
         let dead = why(&task(TaskState::Failed, failed()), None, false, now);
         assert_eq!(dead, "exit code 7; it is not tried again by itself");

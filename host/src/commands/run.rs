@@ -1,12 +1,11 @@
 //! `run` and `calibrate`: from the configuration to the last word.
 
 use orchestrator_core::Timestamp;
-use orchestrator_core::config::{Config, Loaded, Sources, load};
-use orchestrator_core::scheduler::{Policy, RunFault};
+use orchestrator_core::config::{Config, Loaded, Sources};
+use orchestrator_core::scheduler::RunFault;
 use orchestrator_runtime::{Ended, RunEnd};
 use orchestrator_store::{RunEnd as StoredEnd, StoreGuard};
 
-use crate::ceiling::Ceiling;
 use crate::cli::{CalibrateArgs, RunArgs, Selection};
 use crate::compose::{Composed, OpenState, Wishes, compose};
 use crate::errors::Failure;
@@ -14,10 +13,11 @@ use crate::exit::Exit;
 use crate::fingerprint::Fingerprints;
 use crate::plugins::SearchPath;
 use crate::preflight::{self, Depth};
+use crate::reload::Reload;
 use crate::report::Report;
 use crate::session::Session;
 use crate::signals::Signals;
-use crate::views::{self, RunFacts};
+use crate::views::{self, PluginWatch, RunFacts};
 
 /// Works through the input files.
 pub(super) fn run(args: &RunArgs, session: &Session) -> Result<Exit, Failure> {
@@ -56,11 +56,14 @@ fn go(selection: &Selection, wishes: Wishes, session: &Session) -> Result<Exit, 
         state_directory: config.state_directory(),
         known: state.known(),
         typed: selection.typed(),
+        plugins: PluginWatch::default(),
     };
+    let watch = facts.plugins.clone();
     let mut views = views::for_run(session, facts);
     let subscribers = std::mem::take(&mut views.subscribers);
     let outcome = compose(config, &catalog, &program, state, wishes, subscribers)
-        .and_then(|composed| perform(composed, selection, session));
+        .inspect(|composed| watch.begin(composed.plugins.clone()))
+        .and_then(|composed| perform(composed, config, selection, session));
     let (end, guard) = match outcome {
         Ok(done) => done,
         Err(failure) => {
@@ -71,7 +74,7 @@ fn go(selection: &Selection, wishes: Wishes, session: &Session) -> Result<Exit, 
     let exit = judge(&end, config);
     let code = exit.as_ref().map_or_else(Failure::exit, |exit| *exit);
     let closed = close_state(guard, &end, code);
-    views.close(code);
+    views.close(code, end.ticks);
     if wishes.calibrate_only && end.snapshot.baseline.samples > 0 {
         session.print(&views::words::baseline(&end.snapshot.baseline))?;
     }
@@ -89,6 +92,7 @@ fn search_path(selection: &Selection, session: &Session, loaded: &Loaded) -> Sea
 /// Runs the loop on this thread, with signals passed on to it.
 fn perform(
     composed: Composed,
+    config: &Config,
     selection: &Selection,
     session: &Session,
 ) -> Result<(RunEnd, StoreGuard), Failure> {
@@ -106,30 +110,19 @@ fn perform(
     runtime.block_on(async {
         let signals = Signals::listen().map_err(system("listen to signals"))?;
         let control = composed.sinks.control.clone();
-        let ceiling = composed.ceiling;
-        let reload = || reload(selection, session, ceiling);
+        let reload = Reload {
+            selection,
+            session,
+            ceiling: composed.ceiling,
+            began_with: config,
+            plugins: composed.plugins.clone(),
+            events: composed.sinks.plugins.clone(),
+        };
         tokio::select! {
             end = composed.run() => end.map_err(system("start the sampling thread")),
-            never = signals.pass_on(control, reload) => match never {},
+            never = signals.pass_on(control, || reload.read_again()) => match never {},
         }
     })
-}
-
-/// Reads the configuration again (SIGHUP). What is wrong with it is told, and the old one stays in force.
-fn reload(selection: &Selection, session: &Session, ceiling: Ceiling) -> Option<Policy> {
-    match load(&selection.request(), &session.sources) {
-        Ok(loaded) => {
-            let mut policy = Policy::from_config(&loaded.config);
-            if let Some(remark) = ceiling.bound(&mut policy) {
-                session.tell(&Report::warning("limits", remark));
-            }
-            Some(policy)
-        }
-        Err(findings) => {
-            session.fail(&Failure::Config(findings));
-            None
-        }
-    }
 }
 
 /// The exit code of a run that ended, or why it could not go on.

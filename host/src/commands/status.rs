@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_live_run_shows_its_capacity_and_what_is_left() {
-        let live = Live { pid: 1, snapshot: snapshot() };
+        let live = Live::of(1, snapshot());
         let lines = live_lines(&live).join("\n");
         assert!(lines.contains("capacity 8 (plugin resource_capacity: cpu"), "{lines}");
         assert!(lines.contains("and 8 more") && lines.contains("about 2m 10s left"), "{lines}");

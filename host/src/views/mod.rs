@@ -11,6 +11,7 @@
 
 mod human;
 mod json;
+pub(crate) mod plugins;
 pub(crate) mod progress;
 pub(crate) mod status_file;
 mod story;
@@ -26,10 +27,13 @@ use orchestrator_core::TaskId;
 use orchestrator_core::config::Config;
 use orchestrator_core::scheduler::InputPath;
 use orchestrator_ports::Subscriber;
+use orchestrator_runtime::TickTimes;
 
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::session::Session;
+pub(crate) use plugins::PluginWatch;
+use serde_json::json;
 use story::{Historian, Story};
 use stream::Stream;
 
@@ -44,6 +48,8 @@ pub(crate) struct RunFacts<'a> {
     pub(crate) known: Vec<(TaskId, InputPath)>,
     /// The words that choose this configuration, to be typed after `orchestrator run` and its kin.
     pub(crate) typed: Vec<String>,
+    /// The plugin instances, once there are any.
+    pub(crate) plugins: PluginWatch,
 }
 
 /// The views of a run: hand out the subscribers, then close.
@@ -54,6 +60,7 @@ pub(crate) struct RunViews {
     console: Console,
     stream: Option<Stream>,
     typed: Vec<String>,
+    plugins: PluginWatch,
 }
 
 /// The views of a run that is about to begin: progress or plain lines on standard error, or JSON events on standard
@@ -76,8 +83,10 @@ pub(crate) fn for_run(session: &Session, facts: RunFacts<'_>) -> RunViews {
             thresholds,
         )));
     }
-    subscribers.push(Box::new(status_file::StatusFile::begin(&facts.state_directory)));
-    RunViews { subscribers, story, console: session.console.clone(), stream, typed: facts.typed }
+    let plugins = facts.plugins;
+    subscribers.push(Box::new(status_file::StatusFile::begin(&facts.state_directory, plugins.clone())));
+    let (console, typed) = (session.console.clone(), facts.typed);
+    RunViews { subscribers, story, console, stream, typed, plugins }
 }
 
 impl Drop for RunViews {
@@ -91,17 +100,21 @@ impl Drop for RunViews {
 impl RunViews {
     /// The last word: the summary and the next command to type, on standard error or as the last event. To be called
     /// when the run is over, whatever came of it; waits until everything is written.
-    pub(crate) fn close(mut self, exit: Exit) {
+    pub(crate) fn close(mut self, exit: Exit, ticks: TickTimes) {
         self.subscribers.clear();
         self.console.block(Vec::new());
         let story = self.story.borrow();
+        let plugins = self.plugins.status();
         match self.stream.take() {
             Some(stream) => {
-                stream.line(&summary::event(&story, exit, &self.typed));
+                let mut last = summary::event(&story, exit, &self.typed);
+                last["plugins"] = json!(plugins);
+                last["ticks"] = plugins::ticks(ticks);
+                stream.line(&last);
                 stream.close();
             }
             None => {
-                for line in summary::lines(&story, exit, &self.typed, self.console.style()) {
+                for line in summary::lines(&story, exit, &self.typed, &plugins, self.console.style()) {
                     self.console.line(&line);
                 }
             }

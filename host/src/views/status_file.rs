@@ -10,8 +10,11 @@ use std::time::Duration;
 use orchestrator_core::Timestamp;
 use orchestrator_core::scheduler::Fact;
 use orchestrator_core::view::Snapshot;
+use orchestrator_plugin_host::{InstanceStatus, ReloadReport};
 use orchestrator_ports::{Notice, Subscriber};
 use serde::{Deserialize, Serialize};
+
+use super::plugins::PluginWatch;
 
 const NAME: &str = "live.json";
 /// Time between two writings.
@@ -24,6 +27,12 @@ pub(crate) struct Live {
     pub(crate) pid: u32,
     /// The state of the run when it was written.
     pub(crate) snapshot: Snapshot,
+    /// The plugin instances.
+    #[serde(default)]
+    pub(crate) plugins: Vec<InstanceStatus>,
+    /// How the last reload of the plugins went.
+    #[serde(default)]
+    pub(crate) reload: Option<ReloadReport>,
 }
 
 impl Live {
@@ -36,6 +45,12 @@ impl Live {
         // Somebody else's process exists too.
         let alive = !matches!(rustix::process::test_kill_process(pid), Err(rustix::io::Errno::SRCH));
         alive.then_some(live)
+    }
+
+    /// A run without plugins.
+    #[cfg(test)]
+    pub(crate) fn of(pid: u32, snapshot: Snapshot) -> Self {
+        Self { pid, snapshot, plugins: Vec::new(), reload: None }
     }
 
     fn write(&self, state: &Path) -> io::Result<()> {
@@ -57,12 +72,13 @@ pub(crate) struct StatusFile {
 
 impl StatusFile {
     /// Begins; the directory has to exist when the first snapshot comes, otherwise nothing is written.
-    pub(crate) fn begin(state: &Path) -> Self {
+    pub(crate) fn begin(state: &Path, plugins: PluginWatch) -> Self {
         let (sender, snapshots) = sync_channel::<Box<Snapshot>>(1);
         let directory = state.to_owned();
         let work = move || {
             for snapshot in snapshots {
-                let live = Live { pid: std::process::id(), snapshot: *snapshot };
+                let (pid, reload) = (std::process::id(), plugins.last_reload());
+                let live = Live { pid, snapshot: *snapshot, plugins: plugins.status(), reload };
                 if let Err(error) = live.write(&directory) {
                     tracing::debug!(%error, "live.json cannot be written: `status` shows no capacity");
                 }
@@ -108,7 +124,7 @@ mod tests {
     #[test]
     fn what_a_running_host_writes_can_be_read_beside_it_and_goes_with_it() {
         let folder = tempfile::tempdir().unwrap();
-        let mut view = StatusFile::begin(folder.path());
+        let mut view = StatusFile::begin(folder.path(), PluginWatch::default());
         view.snapshot(&snapshot());
         let start = std::time::Instant::now();
         while Live::read(folder.path()).is_none() {
@@ -124,7 +140,7 @@ mod tests {
     fn what_a_killed_host_left_says_nothing() {
         let folder = tempfile::tempdir().unwrap();
         // Above the highest pid that Linux gives.
-        Live { pid: (1 << 22) + 1, snapshot: snapshot() }.write(folder.path()).unwrap();
+        Live::of((1 << 22) + 1, snapshot()).write(folder.path()).unwrap();
         assert_eq!(Live::read(folder.path()), None);
     }
 }

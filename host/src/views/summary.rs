@@ -2,6 +2,7 @@
 
 use orchestrator_core::scheduler::{Counts, FailureCategory};
 use orchestrator_core::view::Snapshot;
+use orchestrator_plugin_host::InstanceStatus;
 use serde_json::{Value, json};
 
 use super::story::Story;
@@ -11,7 +12,13 @@ use crate::exit::Exit;
 use crate::style::Style;
 
 /// The summary for people. `typed` are the words that choose the configuration.
-pub(crate) fn lines(story: &Story, exit: Exit, typed: &[String], style: Style) -> Vec<String> {
+pub(crate) fn lines(
+    story: &Story,
+    exit: Exit,
+    typed: &[String],
+    plugins: &[InstanceStatus],
+    style: Style,
+) -> Vec<String> {
     let Some(last) = &story.last else { return Vec::new() };
     let mut lines = vec![headline(last, exit, style)];
     lines.push(format!("  {}", tally(last)));
@@ -29,6 +36,7 @@ pub(crate) fn lines(story: &Story, exit: Exit, typed: &[String], style: Style) -
     if earlier > 0 {
         lines.push(format!("  {} failed in an earlier run and not tried again", plural(earlier, "file")));
     }
+    lines.extend(super::plugins::remark(plugins).map(|remark| format!("  {remark}")));
     let hints = next(story, exit, typed);
     lines.extend(hints.iter().enumerate().map(|(index, hint)| {
         let title = if index == 0 { "next:" } else { "     " };
@@ -193,7 +201,7 @@ mod tests {
     #[test]
     fn failures_are_named_counted_and_followed_by_what_to_type() {
         let typed = ["archive.yaml".to_owned()];
-        let lines = lines(&story(2).borrow(), Exit::SomeFailed, &typed, Style::PLAIN);
+        let lines = lines(&story(2).borrow(), Exit::SomeFailed, &typed, &[], Style::PLAIN);
         assert_eq!(
             lines,
             [
@@ -211,7 +219,7 @@ mod tests {
 
     #[test]
     fn many_failures_are_not_all_listed() {
-        let lines = lines(&story(30).borrow(), Exit::SomeFailed, &[], Style::PLAIN);
+        let lines = lines(&story(30).borrow(), Exit::SomeFailed, &[], &[], Style::PLAIN);
         assert!(lines.contains(&"    … and 20 more: orchestrator status --failed".to_owned()), "{lines:?}");
     }
 

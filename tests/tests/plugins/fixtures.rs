@@ -59,7 +59,7 @@ pub(crate) struct Crate {
 }
 
 impl Crate {
-    fn fixture(folder: &str, package: &'static str) -> Self {
+    pub(crate) fn fixture(folder: &str, package: &'static str) -> Self {
         let source = workspace().join("tests/fixtures/plugins").join(folder);
         let api = workspace().join("orchestrator-plugin-api").display().to_string();
         Self {

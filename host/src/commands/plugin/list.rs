@@ -1,44 +1,107 @@
-//! `plugin list`: what is found, library by library, without loading one.
+//! `plugin list`: the instances as a live run tells of them or as they are configured, and what is found, library by
+//! library, without loading one.
 
 use std::path::Path;
 
 use orchestrator_core::config::Sources;
-use orchestrator_core::config::model::Plugins;
-use orchestrator_plugin_host::Catalog;
+use orchestrator_core::config::model::{Plugin, Plugins};
+use orchestrator_plugin_host::{Catalog, PluginKind};
 use serde_json::{Value, json};
 
 use super::{class_line, file_json};
 use crate::cli::{ListArgs, Selection};
 use crate::errors::Failure;
 use crate::exit::Exit;
-use crate::plugins::SearchPath;
+use crate::plugins::{SearchPath, specs};
 use crate::report::Report;
 use crate::session::Session;
+use crate::views::plugins::table;
+use crate::views::status_file::Live;
 
 const DEFAULT: &str = "config.yaml";
 
-/// Lists directories, libraries and classes; problems are told one sentence each.
+/// Lists instances, directories, libraries and classes; problems are told one sentence each.
 pub(super) fn list(args: &ListArgs, session: &Session) -> Result<Exit, Failure> {
     let config = args.config.clone().or_else(|| Path::new(DEFAULT).exists().then(|| DEFAULT.into()));
-    let configured = match config {
+    let (configured, state) = match config {
         Some(file) => {
             let selection = Selection { config: Some(file), ..Selection::default() };
-            session.load(&selection)?.config.plugins
+            let config = session.load(&selection)?.config;
+            let state = config.state_directory();
+            (Some(config.plugins), Some(state))
         }
-        None => Plugins::default(),
+        None => (None, None),
     };
-    let directories = &configured.directories;
+    let live = args.state_dir.clone().or(state).and_then(|state| Live::read(&state));
+    let plugins = configured.clone().unwrap_or_default();
+    let directories = &plugins.directories;
     let search = SearchPath::of_this_program(&args.plugins_dir, session.sources.environment(), directories);
-    let catalog = search.scan(&configured.trust)?;
+    let catalog = search.scan(&plugins.trust)?;
     if session.json() {
-        session.print_json(&list_json(&search, &catalog))?;
+        let mut value = list_json(&search, &catalog);
+        value["live"] = live.is_some().into();
+        value["instances"] = match &live {
+            Some(live) => json!(live.plugins),
+            None => configured.iter().flat_map(|all| configured_json(all, &catalog)).collect(),
+        };
+        session.print_json(&value)?;
     } else {
+        if let Some(live) = &live {
+            session.print(&format!("{}\n", table(&live.plugins)))?;
+        } else if let Some(plugins) = &configured {
+            session.print(&configured_text(plugins, &catalog))?;
+        }
         session.print(&list_text(&search, &catalog))?;
     }
     for problem in catalog.problems().filter(|problem| search.concerns(problem)) {
         session.tell(&Report::warning("plugin", problem.to_string()));
     }
     Ok(Exit::Success)
+}
+
+/// Both lists of the configuration, with their kinds.
+fn entries(plugins: &Plugins) -> impl Iterator<Item = (PluginKind, &Plugin)> {
+    let metrics = plugins.metrics.iter().map(|entry| (PluginKind::Metrics, entry));
+    metrics.chain(plugins.capacity.iter().map(|entry| (PluginKind::Capacity, entry)))
+}
+
+fn configured_json(plugins: &Plugins, catalog: &Catalog) -> Vec<Value> {
+    let specs = specs(plugins, catalog);
+    let one = |(kind, entry): (PluginKind, &Plugin)| {
+        let file = catalog.resolve(kind, &entry.class);
+        let spec = specs.iter().find(|spec| spec.kind == kind && spec.name == entry.name);
+        json!({
+            "instance": entry.name,
+            "kind": kind.to_string(),
+            "class": entry.class,
+            "enabled": entry.enabled,
+            "isolation": spec.map(|spec| spec.isolation),
+            "library": file.as_ref().ok().map(|file| file_json(file)),
+            "problem": file.err().map(|error| error.to_string()),
+        })
+    };
+    entries(plugins).map(one).collect()
+}
+
+fn configured_text(plugins: &Plugins, catalog: &Catalog) -> String {
+    let mut text = String::from("Configured; nothing runs:\n");
+    for (kind, entry) in entries(plugins) {
+        let state = if entry.enabled { "" } else { " (enabled: false)" };
+        let library = match catalog.resolve(kind, &entry.class) {
+            Ok(file) => format!("{} {}", file.descriptor.name, file.descriptor.version),
+            Err(error) => error.to_string(),
+        };
+        text.push_str(&format!(
+            "  {:<9} {}{state}  {}: {library}\n",
+            kind.to_string(),
+            entry.name,
+            entry.class
+        ));
+    }
+    if entries(plugins).next().is_none() {
+        text.push_str("  none\n");
+    }
+    text + "\n"
 }
 
 fn list_text(search: &SearchPath, catalog: &Catalog) -> String {

@@ -5,6 +5,7 @@ mod keygen;
 mod keys;
 mod list;
 mod new;
+mod reload;
 mod sign;
 mod verify;
 
@@ -19,6 +20,7 @@ use crate::session::Session;
 pub(super) use inspect::probe;
 pub(crate) use keys::KeyError;
 pub(crate) use new::NewPluginError;
+pub(crate) use reload::ReloadError;
 
 /// Does what was typed.
 ///
@@ -27,6 +29,7 @@ pub(crate) use new::NewPluginError;
 pub(super) fn dispatch(command: PluginCommand, session: &Session) -> Result<Exit, Failure> {
     match command {
         PluginCommand::List(args) => list::list(&args, session),
+        PluginCommand::Reload(args) => reload::reload(&args, session),
         PluginCommand::Inspect(args) => inspect::inspect(&args, session),
         PluginCommand::New(args) => new::new(&args, session),
         PluginCommand::Keygen(args) => keygen::keygen(&args, session),

@@ -1,0 +1,266 @@
+//! The life of instances: at their pace, replaced while they work, and what they cost.
+
+use crate::stage::{PATIENCE, Stage, allows, counts};
+use orchestrator_plugin_host::{InstanceSpec, InstanceState, ReloadOutcome, StartOptions};
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Rounds that wait for whatever a test has to wait for.
+fn patient() -> StartOptions {
+    StartOptions::default()
+}
+
+fn quick(count: u32) -> Vec<InstanceSpec> {
+    (0..count).map(|number| counts(&format!("quick{number}"), json!({}))).collect()
+}
+
+#[test]
+fn a_slow_instance_neither_delays_the_quick_ones_nor_is_asked_as_often() {
+    let mut slow = counts("slow", json!({ "sleep_ms": 900 }));
+    slow.deadline = SECOND;
+    let specs: Vec<_> = [slow].into_iter().chain(quick(10)).collect();
+    let mut stage = Stage::start(&specs, &StartOptions::default().paced(SECOND));
+    let mut rounds = 0;
+    let end = Instant::now() + PATIENCE;
+    while stage.heard("slow", "it is slow") == 0 {
+        stage.round();
+        rounds += 1;
+        assert!(Instant::now() < end, "nobody noticed that it is slow");
+    }
+    for number in 0..10 {
+        let name = format!("quick{number}");
+        stage.assert_gapless(&name);
+        // Late ones are told outside their round, and are not asked again in the meantime.
+        let told = stage.told(&name);
+        assert!(told * 10 >= rounds * 9, "{name}: {told} of {rounds} rounds");
+    }
+    stage.assert_gapless("slow");
+    assert!(stage.late.contains_key("count.slow"), "no round waited for it");
+    assert!(stage.status("slow").slowed_to_seconds.is_some_and(|seconds| seconds > 2.0));
+    assert_eq!(stage.status("slow").deadline_misses, 0);
+    for _ in 0..20 {
+        stage.round();
+    }
+    assert_eq!(stage.heard("slow", "it is slow"), 1, "told once");
+}
+
+#[test]
+fn instances_that_hang_keep_their_threads_and_nobody_elses_turn() {
+    let mut specs: Vec<_> =
+        (0..12).map(|number| counts(&format!("hangs{number}"), json!({ "sleep_ms": 600_000 }))).collect();
+    specs.extend(quick(3));
+    let mut stage = Stage::start(&specs, &StartOptions::default().paced(SECOND));
+    stage.rounds_until("all quick ones were asked ten times", |stage| {
+        (0..3).all(|number| stage.told(&format!("quick{number}")) >= 10)
+    });
+    (0..3).for_each(|number| stage.assert_gapless(&format!("quick{number}")));
+    assert!(stage.health.is_empty(), "their deadline is a minute: {:?}", stage.health);
+}
+
+#[test]
+fn a_changed_configuration_takes_the_state_along() {
+    let mut stage = Stage::start(&[counts("a", json!({})), counts("b", json!({}))], &patient());
+    (0..3).for_each(|_| stage.round());
+    let changed = [counts("a", json!({ "mark": 7 })), counts("b", json!({}))];
+    let lines = stage.reload(&changed);
+    assert_eq!(lines[0].sentence, "metrics plugin `a` runs with its new configuration; its state went along");
+    assert_eq!(lines[1].outcome, ReloadOutcome::Unchanged);
+    stage.round();
+    assert_eq!(stage.last("mark.a"), Some(7.0));
+    (stage.assert_gapless("a"), stage.assert_gapless("b"));
+    assert_eq!((stage.status("a").reloads, stage.status("b").reloads), (1, 0));
+    assert_eq!(stage.reloads.len(), 1);
+    assert_eq!((stage.reloads[0].0.len(), stage.reloads[0].1.len()), (1, 0), "the unchanged one is no news");
+}
+
+#[test]
+fn another_library_at_the_same_path_is_another_instance() {
+    let specs = [counts("a", json!({})), counts("b", json!({}))];
+    let mut stage = Stage::start(&specs, &patient());
+    stage.round();
+    assert_eq!(stage.last("version.a"), Some(1.0));
+    stage.install(2);
+    stage.round();
+    assert_eq!(stage.last("version.a"), Some(1.0), "the old one goes on until it is told otherwise");
+    let lines = stage.reload(&specs);
+    assert!(lines[0].sentence.contains("from its new library (lively-two 2.0.0)"), "{}", lines[0].sentence);
+    stage.round();
+    assert_eq!(stage.last("version.a"), Some(2.0));
+    (stage.assert_gapless("a"), stage.assert_gapless("b"));
+    assert_eq!(stage.status("a").library.expect("a library").version, "2.0.0");
+    assert_eq!(stage.outcomes(&specs), [ReloadOutcome::Unchanged; 2]);
+}
+
+#[test]
+fn one_that_cannot_be_used_changes_nothing() {
+    let mut stage = Stage::start(&[counts("a", json!({})), counts("b", json!({}))], &patient());
+    (0..3).for_each(|_| stage.round());
+    let refusing = [counts("a", json!({ "refuses": "no licence" })), counts("b", json!({}))];
+    let lines = stage.reload(&refusing);
+    assert_eq!(lines[0].outcome, ReloadOutcome::Kept);
+    for words in ["plugin `a`", "could not be initialised: no licence", "the old one goes on"] {
+        assert!(lines[0].sentence.contains(words), "{}", lines[0].sentence);
+    }
+    assert_eq!(lines[0].sentence.lines().count(), 1);
+    let unknown = [InstanceSpec { class: "Cuonts".into(), ..counts("a", json!({})) }, counts("b", json!({}))];
+    let lines = stage.reload(&unknown);
+    assert_eq!(lines[0].outcome, ReloadOutcome::Kept);
+    assert!(lines[0].sentence.contains("did you mean `Counts`?"), "{}", lines[0].sentence);
+    stage.round();
+    (stage.assert_gapless("a"), stage.assert_gapless("b"));
+    assert!(stage.is_running("a") && stage.health.is_empty(), "{:?}", stage.health);
+    assert_eq!(stage.reloads.iter().filter(|(_, refusals)| refusals.len() == 1).count(), 2);
+}
+
+#[test]
+fn the_old_one_goes_on_while_the_new_one_is_slow_to_start() {
+    let options = StartOptions { deadline: 3 * SECOND, ..patient().paced(SECOND) };
+    let mut stage = Stage::start(&[counts("a", json!({}))], &options);
+    stage.round();
+    let before = stage.told("a");
+    let hung = [counts("a", json!({ "birth_ms": 600_000 }))];
+    let lines = stage.reload(&hung);
+    assert_eq!(lines[0].outcome, ReloadOutcome::Kept);
+    assert!(lines[0].sentence.contains("did not answer within 3000 ms"), "{}", lines[0].sentence);
+    assert!(stage.told("a") > before, "it measured in the meantime");
+    stage.assert_gapless("a");
+}
+
+#[test]
+fn instances_come_go_and_come_back() {
+    let all = [counts("a", json!({})), counts("b", json!({})), allows("x", 9), allows("y", 4)];
+    let mut stage = Stage::start(&all, &patient());
+    stage.round();
+    assert_eq!(stage.capacity.len(), 2);
+    let fewer = [all[0].clone(), all[2].clone(), counts("c", json!({}))];
+    let lines = stage.reload(&fewer);
+    let outcomes: Vec<_> = lines.iter().map(|line| (line.instance.as_str(), line.outcome)).collect();
+    assert_eq!(
+        outcomes,
+        [
+            ("a", ReloadOutcome::Unchanged),
+            ("x", ReloadOutcome::Unchanged),
+            ("c", ReloadOutcome::Started),
+            ("b", ReloadOutcome::Disabled),
+            ("y", ReloadOutcome::Disabled),
+        ]
+    );
+    let counted = stage.told("b");
+    (0..3).for_each(|_| stage.round());
+    assert_eq!(stage.told("b"), counted, "what was taken out is not asked");
+    assert_eq!(stage.capacity.iter().map(|answer| answer.capacity).collect::<Vec<_>>(), [Some(9)]);
+    assert_eq!(stage.status("b").state, InstanceState::Disabled);
+    assert!(stage.last("count.c").is_some());
+    stage.reload(&all);
+    stage.round();
+    assert!(stage.is_running("b") && stage.capacity.len() == 2);
+    let (last, told) = (stage.last("count.b").expect("a count"), stage.told("b"));
+    assert!(last < told as f64, "it begins anew: {last}, told {told} times");
+    stage.assert_gapless("a");
+}
+
+#[test]
+fn what_the_plugin_does_not_see_needs_no_new_one() {
+    let mut spec = counts("a", json!({}));
+    let mut stage = Stage::start(&[spec.clone()], &patient());
+    stage.round();
+    (spec.interval, spec.required) = (Some(Duration::from_secs(3600)), true);
+    assert_eq!(stage.outcomes(&[spec]), [ReloadOutcome::Adjusted]);
+    let counted = stage.told("a");
+    (0..5).for_each(|_| stage.round());
+    assert_eq!(stage.told("a"), counted, "its interval is an hour now");
+    assert_eq!(stage.status("a").reloads, 0);
+}
+
+#[test]
+fn of_reloads_that_come_at_once_the_last_one_counts() {
+    let mut stage = Stage::start(&[counts("a", json!({}))], &patient());
+    stage.round();
+    for mark in 1..=5 {
+        let slow = json!({ "mark": mark, "birth_ms": 50 });
+        let catalog = orchestrator_plugin_host::Catalog::scan([stage.directory()]);
+        stage.control.reload(catalog, vec![counts("a", slow)]);
+    }
+    stage.rounds_until("the last reload is over", |stage| {
+        stage.control.last_reload().is_some_and(|report| report.number == 5)
+    });
+    stage.round();
+    assert_eq!(stage.last("mark.a"), Some(5.0));
+    stage.assert_gapless("a");
+}
+
+#[test]
+fn cost_and_state_of_every_instance_can_be_read_at_any_time() {
+    let mut stage = Stage::start(&[counts("a", json!({ "sleep_ms": 2 })), allows("a", 3)], &patient());
+    (0..20).for_each(|_| stage.round());
+    let [metrics, capacity] = &stage.control.status()[..] else { panic!("two instances") };
+    assert_eq!((metrics.kind.as_str(), capacity.kind.as_str()), ("metrics", "capacity"));
+    assert!(metrics.calls >= 20 && capacity.calls >= 20, "{metrics:?}");
+    let (p50, p99) = (metrics.p50_seconds.expect("calls"), metrics.p99_seconds.expect("calls"));
+    assert!(p50 >= 0.002 && p99 >= p50 && metrics.wall_seconds >= 0.04, "{metrics:?}");
+    let library = metrics.library.as_ref().expect("a library");
+    assert_eq!((library.package.as_str(), library.version.as_str()), ("lively-one", "1.0.0"));
+    assert_eq!(library.blake3.len(), 64);
+    // Their cost is a metric, too, in the first round and then now and then.
+    let costs = &stage.late;
+    for name in ["calls", "errors", "cpu_seconds", "wall_seconds", "deadline_misses", "restarts"] {
+        for instance in ["a", "a.capacity"] {
+            assert!(costs.contains_key(&format!("orchestrator.plugin.{instance}.{name}")), "{costs:?}");
+        }
+    }
+}
+
+/// Threads, open files, and resident memory in KiB of this process.
+fn footprint() -> (usize, usize, u64) {
+    let count = |path: &str| std::fs::read_dir(path).expect("/proc").count();
+    let status = std::fs::read_to_string("/proc/self/status").expect("/proc");
+    let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+    let rss = rss.trim().trim_end_matches(" kB").parse().expect("a number");
+    (count("/proc/self/task"), count("/proc/self/fd"), rss)
+}
+
+#[test]
+fn a_hundred_reloads_lose_nothing_and_leave_nothing_behind() {
+    let specs = |mark: u32| {
+        let mut specs = quick(3);
+        specs.insert(1, counts("subject", json!({ "mark": mark })));
+        specs
+    };
+    let mut stage = Stage::start(&specs(0), &patient());
+    stage.round();
+    let mut settled = None;
+    for number in 1..=100 {
+        // Every tenth time another library as well, so that both copies are mapped before the measurement.
+        if number % 10 == 0 {
+            stage.install(1 + (number / 10) % 2);
+        }
+        let lines = stage.reload(&specs(number));
+        assert_eq!(lines[1].outcome, ReloadOutcome::Replaced, "{}", lines[1].sentence);
+        stage.round();
+        assert_eq!(stage.last("mark.subject"), Some(f64::from(number)));
+        if number == 20 {
+            settled = Some(quiet(&mut stage));
+        }
+    }
+    (0..3).for_each(|number| stage.assert_gapless(&format!("quick{number}")));
+    stage.assert_gapless("subject");
+    assert_eq!(stage.status("subject").reloads, 100);
+    let (before, after) = (settled.expect("a measurement"), quiet(&mut stage));
+    assert_eq!((after.0, after.1), (before.0, before.1), "threads and open files");
+    assert!(after.2 < before.2 + 4096, "from {} to {} KiB by 80 reloads", before.2, after.2);
+}
+
+/// The footprint when the threads of the old instances have ended.
+fn quiet(stage: &mut Stage) -> (usize, usize, u64) {
+    let instances = stage.control.status().len();
+    let named = || {
+        let tasks = std::fs::read_dir("/proc/self/task").expect("/proc").flatten();
+        tasks.filter(|task| {
+            std::fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name.starts_with("plugin-"))
+        })
+    };
+    stage.rounds_until("the old threads have ended", |_| named().count() <= instances);
+    footprint()
+}

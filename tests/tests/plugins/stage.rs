@@ -1,0 +1,222 @@
+//! A plugin host whose instances change while rounds go on, and every value that it ever told.
+
+use crate::fixtures::Crate;
+use crate::world::{runner, spec};
+use orchestrator_core::config::model::Isolation;
+use orchestrator_core::metrics::Metrics;
+use orchestrator_core::scheduler::CapacityAnswer;
+use orchestrator_plugin_api::PluginKind;
+use orchestrator_plugin_host::{
+    Catalog, InstanceSpec, InstanceState, InstanceStatus, PluginControl, PluginHost, ReloadLine,
+    ReloadOutcome, StartOptions,
+};
+use orchestrator_ports::{PluginEvent, PluginHealth, PluginRound, Plugins};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// How long anything may take on a slow machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The library of classes that count, in one of its versions.
+pub(crate) fn lively(version: u32) -> PathBuf {
+    let package = if version == 1 { "lively-one" } else { "lively-two" };
+    let library = Crate::fixture("lively", package).replace("PACKAGE", package);
+    library.replace("VERSION", &version.to_string()).build()
+}
+
+/// An instance of `Counts` by this name and with this configuration.
+pub(crate) fn counts(name: &str, mut config: Value) -> InstanceSpec {
+    config["name"] = name.into();
+    InstanceSpec { name: name.to_owned(), config: section(config), ..spec(PluginKind::Metrics, "Counts") }
+}
+
+/// An instance of `Allows` by this name.
+pub(crate) fn allows(name: &str, number: u32) -> InstanceSpec {
+    let config = section(serde_json::json!({ "allows": number }));
+    InstanceSpec { name: name.to_owned(), config, ..spec(PluginKind::Capacity, "Allows") }
+}
+
+fn section(config: Value) -> Map<String, Value> {
+    let Value::Object(config) = config else { panic!("a section is a mapping") };
+    config
+}
+
+/// What was told under one name; of whatever length the run, it is as small.
+#[derive(Clone, Copy, Debug, Default)]
+struct Told {
+    times: usize,
+    last: f64,
+    /// Whether it was 1, 2, 3, … so far.
+    gapless: bool,
+}
+
+/// A plugin host at work on one directory of libraries.
+pub(crate) struct Stage {
+    directory: tempfile::TempDir,
+    pub(crate) control: PluginControl,
+    host: PluginHost,
+    events: Receiver<PluginEvent>,
+    rounds: u64,
+    /// What was told under every name.
+    values: BTreeMap<String, Told>,
+    /// The last values that were told outside rounds.
+    pub(crate) late: Metrics,
+    /// The answers of the last round.
+    pub(crate) capacity: Vec<CapacityAnswer>,
+    pub(crate) said: Vec<(String, String)>,
+    pub(crate) health: Vec<(String, PluginHealth)>,
+    /// What reloads told the user: changes and refusals.
+    pub(crate) reloads: Vec<(Vec<String>, Vec<String>)>,
+}
+
+impl Stage {
+    pub(crate) fn start(specs: &[InstanceSpec], options: &StartOptions) -> Self {
+        let directory = crate::world::directory(&[]);
+        install(directory.path(), 1);
+        let (sender, events) = channel();
+        let sender = Mutex::new(sender);
+        let sink = Arc::new(move |event| {
+            let _ = sender.lock().expect("a sender").send(event);
+        });
+        let mut options = options.clone();
+        if specs.iter().any(|spec| spec.isolation != Isolation::InProcess) {
+            options.runner.get_or_insert_with(runner);
+        }
+        let catalog = Catalog::scan([directory.path()]);
+        let (host, failures) = PluginHost::start(&catalog, specs, &options, sink);
+        assert!(failures.is_empty(), "{failures:?}");
+        Self {
+            directory,
+            control: host.control(),
+            host,
+            events,
+            rounds: 0,
+            values: BTreeMap::new(),
+            late: Metrics::new(),
+            capacity: Vec::new(),
+            said: Vec::new(),
+            health: Vec::new(),
+            reloads: Vec::new(),
+        }
+    }
+
+    /// Puts another version of the library in the place of the present one.
+    pub(crate) fn install(&self, version: u32) {
+        install(self.directory.path(), version);
+    }
+
+    /// Where the library lies.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// One round, to its end.
+    pub(crate) fn round(&mut self) {
+        self.rounds += 1;
+        let current = Metrics::from([("system.cpu.percent".to_owned(), 10.0)]);
+        let round = PluginRound { number: self.rounds, current, ..PluginRound::default() };
+        self.host.begin_round(Arc::new(round));
+        let end = Instant::now() + PATIENCE;
+        while let Ok(event) = self.events.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            if self.hear(event) {
+                return;
+            }
+        }
+        panic!("round {} does not end", self.rounds);
+    }
+
+    /// Rounds until something holds.
+    pub(crate) fn rounds_until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) {
+        let end = Instant::now() + PATIENCE;
+        while !holds(self) {
+            assert!(Instant::now() < end, "never: {what}; {:?} {:?}", self.said, self.health);
+            self.round();
+        }
+    }
+
+    /// Keeps what an event tells; whether it ends the round.
+    fn hear(&mut self, event: PluginEvent) -> bool {
+        match event {
+            PluginEvent::RoundFinished { number, system, capacity, .. } => {
+                assert_eq!(number, self.rounds, "rounds end in order, each once");
+                self.keep(&system);
+                self.capacity = capacity;
+                return true;
+            }
+            PluginEvent::Measured { system, .. } => {
+                self.keep(&system);
+                self.late.extend(system);
+            }
+            PluginEvent::Said { instance, message, .. } => self.said.push((instance, message)),
+            PluginEvent::Health { instance, health } => self.health.push((instance, health)),
+            PluginEvent::Reloaded { changes, refusals } => self.reloads.push((changes, refusals)),
+        }
+        false
+    }
+
+    fn keep(&mut self, metrics: &Metrics) {
+        for (name, value) in metrics {
+            let told = self.values.entry(name.clone()).or_insert(Told { gapless: true, ..Told::default() });
+            told.times += 1;
+            told.last = *value;
+            told.gapless &= *value == told.times as f64;
+        }
+    }
+
+    /// Asks for a reload and goes on with rounds until it is over; what became of each instance.
+    pub(crate) fn reload(&mut self, specs: &[InstanceSpec]) -> Vec<ReloadLine> {
+        let before = self.control.last_reload().map_or(0, |report| report.number);
+        self.control.reload(Catalog::scan([self.directory.path()]), specs.to_vec());
+        self.rounds_until("the reload is over", |stage| {
+            stage.control.last_reload().is_some_and(|report| report.number > before)
+        });
+        let report = self.control.last_reload().expect("a report");
+        assert_eq!(report.refused, None);
+        report.lines
+    }
+
+    /// As [`Self::reload`]; the outcomes alone.
+    pub(crate) fn outcomes(&mut self, specs: &[InstanceSpec]) -> Vec<ReloadOutcome> {
+        self.reload(specs).iter().map(|line| line.outcome).collect()
+    }
+
+    pub(crate) fn status(&self, instance: &str) -> InstanceStatus {
+        let all = self.control.status();
+        all.into_iter().find(|one| one.instance == instance).expect("an instance by that name")
+    }
+
+    /// The last value of a metric.
+    pub(crate) fn last(&self, metric: &str) -> Option<f64> {
+        self.values.get(metric).map(|told| told.last)
+    }
+
+    /// An instance's counts: each once, none left out, whoever counted.
+    pub(crate) fn assert_gapless(&self, name: &str) {
+        let told = self.values[&format!("count.{name}")];
+        assert!(told.gapless, "{name}: {told:?}");
+    }
+
+    /// How often an instance told its count.
+    pub(crate) fn told(&self, name: &str) -> usize {
+        self.values.get(&format!("count.{name}")).map_or(0, |told| told.times)
+    }
+
+    pub(crate) fn heard(&self, instance: &str, words: &str) -> usize {
+        self.said.iter().filter(|(name, message)| name == instance && message.contains(words)).count()
+    }
+
+    pub(crate) fn is_running(&self, instance: &str) -> bool {
+        self.status(instance).state == InstanceState::Running
+    }
+}
+
+/// A library is replaced as an installer does it: another file takes its name.
+fn install(directory: &Path, version: u32) {
+    let new = directory.join("new");
+    std::fs::copy(lively(version), &new).expect("a copy of the library");
+    std::fs::rename(new, directory.join("lively.so")).expect("it takes the name");
+}
