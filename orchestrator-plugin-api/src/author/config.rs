@@ -1,10 +1,11 @@
 //! From the `config:` section to an author's type, with errors that name the key.
 
 use super::error::Error;
-use serde::de::value::Error as Stop;
+use serde::de::value::{Error as Stop, MapDeserializer};
 use serde::de::{DeserializeOwned, Visitor};
 use serde::{Deserializer, forward_to_deserialize_any};
-use serde_json::Value;
+use serde_json::{Map, Value};
+use std::cell::Cell;
 
 /// Decodes an instance's configuration (a JSON object).
 ///
@@ -25,7 +26,26 @@ pub(crate) fn decode<C: DeserializeOwned>(json: &str) -> Result<C, Error> {
 }
 
 fn from_value<C: DeserializeOwned>(config: Value) -> Result<C, Error> {
-    serde_json::from_value(config).map_err(|error| Error::config(error.to_string()))
+    C::deserialize(&config).map_err(|error| {
+        let key = config.as_object().and_then(key_at_fault::<C>);
+        Error::config(key.map_or_else(|| error.to_string(), |key| format!("`{key}`: {error}")))
+    })
+}
+
+/// The key whose value the type refuses, where it refuses one: the last one that it took before it gave up.
+fn key_at_fault<C: DeserializeOwned>(section: &Map<String, Value>) -> Option<&str> {
+    let taken = Cell::new(None);
+    let entries = section.iter().map(|(key, value)| {
+        taken.set(Some(key.as_str()));
+        (key.as_str(), value)
+    });
+    // Having taken them all, it misses one that is not there.
+    let end = std::iter::from_fn(|| {
+        taken.set(None);
+        None
+    });
+    let refused = C::deserialize(MapDeserializer::<_, serde_json::Error>::new(entries.chain(end))).is_err();
+    taken.get().filter(|_| refused)
 }
 
 fn known_keys_only<'a>(
@@ -169,7 +189,29 @@ mod tests {
     #[test]
     fn a_wrong_type_is_named() {
         let message = complaint::<Ports>(r#"{"ports":"all"}"#);
-        assert!(message.contains("invalid type: string \"all\""), "{message}");
+        assert!(message.starts_with("`ports`: invalid type: string \"all\""), "{message}");
+        let message = complaint::<Ports>(r#"{"interval_ms":-1,"ports":[1]}"#);
+        assert!(message.starts_with("`interval_ms`: invalid value: integer `-1`"), "{message}");
+    }
+
+    #[derive(Deserialize, Debug)]
+    struct Needy {
+        #[serde(rename = "must")]
+        _must: u32,
+        #[serde(default, rename = "may")]
+        _may: u32,
+    }
+
+    #[derive(Deserialize, Debug)]
+    struct Wrapped(#[expect(dead_code, reason = "only its errors are of interest")] Needy);
+
+    #[test]
+    fn a_missing_key_is_named_alone() {
+        assert_eq!(complaint::<Needy>(r#"{"may":1}"#), "missing field `must`");
+        assert_eq!(complaint::<Wrapped>(r#"{"may":1}"#), "missing field `must`");
+        assert!(complaint::<Wrapped>(r#"{"must":"x"}"#).starts_with("invalid type"));
+        let limits = complaint::<BTreeMap<String, f64>>(r#"{"a.b":1,"c.d":"x"}"#);
+        assert!(limits.starts_with("`c.d`: invalid type"), "{limits}");
     }
 
     #[test]
