@@ -12,6 +12,7 @@ use orchestrator_files::FilesError;
 use orchestrator_plugin_host::{FailureCategory, InstanceFailure, TrustError};
 use orchestrator_store::StoreError;
 
+use crate::commands::plugin::AuthorError;
 use crate::commands::plugin::KeyError;
 use crate::commands::plugin::NewPluginError;
 use crate::commands::plugin::ReloadError;
@@ -54,6 +55,9 @@ pub(crate) enum Failure {
     /// A key cannot be made or used for signing.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// An author's command cannot do its work.
+    #[error(transparent)]
+    Author(#[from] AuthorError),
     /// A library is signed already.
     #[error("{} exists already; add --force to replace it", .0.display())]
     Signed(PathBuf),
@@ -186,6 +190,7 @@ impl Failure {
     /// The exit code.
     pub(crate) fn exit(&self) -> Exit {
         match self {
+            Self::Author(error) => error.exit(),
             Self::Config(_)
             | Self::Trust(_)
             | Self::Key(_)
@@ -257,6 +262,7 @@ impl Failure {
         match self {
             Self::Config(_) | Self::Trust(_) => "config",
             Self::Key(_) | Self::PublicKey(_) => "key",
+            Self::Author(_) => "plugin",
             Self::Preflight(_) => "preflight",
             Self::Files(_) => "files",
             Self::Executor(_) | Self::Orphans(_) => "executor",

@@ -1,5 +1,6 @@
 //! The command line: what can be typed. Nothing here does anything.
 
+mod authors;
 mod plugin;
 mod replay_trace;
 mod run;
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::path::PathBuf;
 
+pub(crate) use authors::{PluginBenchArgs, PluginCheckArgs, PluginRunArgs, Where};
 pub(crate) use plugin::{InspectArgs, ListArgs, NewArgs, NewKind, PluginCommand, ReloadArgs};
 pub(crate) use replay_trace::ReplayTraceArgs;
 pub(crate) use run::{CalibrateArgs, CheckArgs, InitArgs, RunArgs};

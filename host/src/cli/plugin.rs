@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::authors::{PluginBenchArgs, PluginCheckArgs, PluginRunArgs};
 use super::signing::{KeygenArgs, SignArgs, VerifyArgs};
 
 /// `plugin …`.
@@ -13,6 +14,9 @@ pub(crate) enum PluginCommand {
     Reload(ReloadArgs),
     Inspect(InspectArgs),
     New(NewArgs),
+    Check(PluginCheckArgs),
+    Run(PluginRunArgs),
+    Bench(PluginBenchArgs),
     Keygen(KeygenArgs),
     Sign(SignArgs),
     Verify(VerifyArgs),

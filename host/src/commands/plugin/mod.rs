@@ -1,12 +1,17 @@
 //! `plugin …`: one file a command.
 
+mod bench;
+mod check;
 mod inspect;
 mod keygen;
 mod keys;
 mod list;
 mod new;
 mod reload;
+mod rig;
+mod run;
 mod sign;
+mod subject;
 mod verify;
 
 use orchestrator_plugin_host::{ClassDescriptor, PluginFile};
@@ -19,6 +24,8 @@ use crate::session::Session;
 
 pub(super) use inspect::probe;
 pub(crate) use keys::KeyError;
+pub(crate) use run::interval;
+pub(crate) use subject::AuthorError;
 pub(crate) use new::NewPluginError;
 pub(crate) use reload::ReloadError;
 
@@ -32,6 +39,9 @@ pub(super) fn dispatch(command: PluginCommand, session: &Session) -> Result<Exit
         PluginCommand::Reload(args) => reload::reload(&args, session),
         PluginCommand::Inspect(args) => inspect::inspect(&args, session),
         PluginCommand::New(args) => new::new(&args, session),
+        PluginCommand::Check(args) => check::check(&args, session),
+        PluginCommand::Run(args) => run::run(&args, session),
+        PluginCommand::Bench(args) => bench::bench(&args, session),
         PluginCommand::Keygen(args) => keygen::keygen(&args, session),
         PluginCommand::Sign(args) => sign::sign(&args, session),
         PluginCommand::Verify(args) => verify::verify(&args, session),

@@ -4,6 +4,7 @@ use super::file::{Examined, PluginFile};
 use super::problem::{FileFault, FileProblem};
 use super::trust::place::{Directory, Opened};
 use super::trust::{PlaceFault, Trust};
+use super::verified::VerifiedFile;
 use orchestrator_core::config::nearest::nearest;
 use orchestrator_plugin_api::PluginKind;
 use std::collections::BTreeSet;
@@ -140,6 +141,17 @@ impl Catalog {
         catalog
     }
 
+    /// The one library at `path`, for whoever works on it.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub fn of_file(trust: Trust, path: &Path) -> Result<Self, FileProblem> {
+        let trust = Arc::new(trust);
+        let file = VerifiedFile::open(path, &trust)?.file().clone();
+        file.check_version()?;
+        Ok(Self { trust, files: vec![file], ..Self::default() })
+    }
+
     /// The usable libraries in the order of preference.
     pub fn files(&self) -> &[PluginFile] {
         &self.files
@@ -209,7 +221,7 @@ impl Catalog {
             Err(problem) => return self.problems.push(problem.into()),
         };
         let verdict = verdict.map_err(|fault| FileProblem::new(path, FileFault::Trust(fault)));
-        match verdict.and_then(|()| file.check_compatible()) {
+        match verdict.and_then(|()| file.check_version()) {
             Ok(()) => {
                 self.note_duplicates(&file);
                 self.files.push(file);

@@ -1,6 +1,7 @@
 //! A file whose bytes were checked, together with those very bytes.
 
 use super::file::{ContentHash, Examined, PluginFile};
+use super::probe::Probe;
 use super::problem::{FileFault, FileProblem};
 use super::sealed::Sealed;
 use super::trust::Trust;
@@ -46,6 +47,14 @@ impl VerifiedFile {
             Some(hash) if *hash != file.hash => Err(FileProblem::new(path, FileFault::Changed)),
             _ => Ok(Self { file, sealed }),
         }
+    }
+
+    /// Loads the bytes in a process of its own and says what came of it; nothing of them runs in this one.
+    ///
+    /// # Errors
+    /// How the trial ended.
+    pub fn try_out(&self, probe: &Probe) -> Result<(), FileProblem> {
+        probe.try_out(self).map_err(|fault| FileProblem::new(&self.file.path, FileFault::Probe(fault)))
     }
 
     /// What the file says about itself.
