@@ -235,7 +235,7 @@ impl Supervisor {
             Some(PaceChange::Slowed { mean, every }) => {
                 let (mean, every) = (mean.as_secs_f64(), every.as_secs_f64());
                 self.complain(number, "slow", 1, |_| {
-                    format!("it is slow ({mean:.2} s a round): it is asked every {every:.1} s for now, so that it is busy for a quarter of the time at most")
+                    format!("it is slow ({mean:.2} s a round): it is asked every {every:.1} s for now")
                 });
             }
             Some(PaceChange::Recovered { every }) => self.tell_recovery(number, every),

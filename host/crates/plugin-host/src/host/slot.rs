@@ -26,6 +26,9 @@ pub(super) const FAILED_ROUNDS: u32 = 10;
 /// Lateness of the supervisor itself that says nothing about a plugin.
 const FORGIVEN: Duration = Duration::from_millis(100);
 
+/// Beyond its deadlines, what a job of an isolated instance may take: more than any of them can.
+const LAST_RESORT: Duration = Duration::from_secs(10);
+
 /// One instance of the configuration, whichever worker stands behind it.
 pub(super) struct Slot {
     pub(super) spec: InstanceSpec,
@@ -167,9 +170,10 @@ impl Slot {
 
     /// Takes another configuration and library; what it cost so far stays booked.
     pub(super) fn become_of(&mut self, spec: InstanceSpec, file: PluginFile) {
-        self.pace.configure(spec.interval);
+        self.pace = Pace::new(spec.interval);
         {
             let mut stats = self.stats();
+            stats.slowed_to = None;
             stats.class.clone_from(&spec.class);
             stats.library = Some(LibraryFacts::of(&file));
         }
@@ -235,9 +239,15 @@ impl Slot {
 
     /// Whether a call has missed its deadline; looks again later where none has.
     pub(super) fn is_overdue(&mut self, now: Instant, late: Duration) -> bool {
-        let State::Busy { check, .. } = self.state else { return false };
+        let State::Busy { check, since, .. } = self.state else { return false };
         if now < check {
             return false;
+        }
+        if self.is_isolated() {
+            // Its worker keeps the deadline and kills its runner: we only see to it that a job ends at all.
+            let end = since + self.spec.deadline * 3 + LAST_RESORT;
+            self.happen(Happening::Spared { check: end });
+            return end <= now;
         }
         // When we ourselves were stopped or starved, the plugin was so as well: it gets a fresh allowance.
         if late > FORGIVEN.max(self.spec.deadline / 2) {
