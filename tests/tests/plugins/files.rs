@@ -51,10 +51,10 @@ fn a_truncated_library_is_refused_at_every_cut() {
 }
 
 #[test]
-fn a_build_that_aborts_on_panics_is_refused_by_its_descriptor() {
+fn a_build_that_aborts_on_panics_is_refused_in_this_process() {
     let aborting = tiny("tiny-abort", "Aborting", "tiny.abort").flags(&["-C", "panic=abort"]).build();
     let catalog = scan(directory(&[&aborting]).path());
-    assert!(problems(&catalog)[0].contains("panic = \"unwind\""), "{:?}", problems(&catalog));
+    assert!(problems(&catalog).is_empty(), "in a process of its own it is welcome");
     let world = World::of(&aborting, &[metrics("Aborting")]);
     let sentence = world.failures[0].to_string();
     assert!(sentence.contains("`Aborting`") && sentence.contains("libtiny_abort.so"), "{sentence}");

@@ -1,9 +1,10 @@
 //! What a metrics plugin pushes, and which of it is believed.
 
-use abi_stable::std_types::RSlice;
+use abi_stable::std_types::{RSlice, RStr};
 use orchestrator_core::metrics::Metrics;
 use orchestrator_plugin_api::abi::{Sample, SampleSink};
 use orchestrator_plugin_api::{ClassDescriptor, MetricKind};
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// Values that a call may return.
@@ -151,10 +152,13 @@ impl<'c> Collector<'c> {
         let (taken, surplus) = samples.split_at(samples.len().min(room));
         self.taken += taken.len();
         for sample in taken {
-            self.judge(sample.name.as_str(), sample.value);
+            match std::str::from_utf8(sample.name.as_str().as_bytes()) {
+                Ok(name) => self.judge(name, sample.value),
+                Err(_) => self.dropped.bad_name.add(1, "no text"),
+            }
         }
         if let Some(first) = surplus.first() {
-            self.dropped.surplus.add(surplus.len(), first.name.as_str());
+            self.dropped.surplus.add(surplus.len(), &text(first.name));
         }
         self.taken < VALUES_PER_CALL
     }
@@ -172,6 +176,11 @@ impl<'c> Collector<'c> {
             self.metrics.insert(name.to_owned(), value);
         }
     }
+}
+
+/// What a library calls text need not be any.
+pub(crate) fn text(claimed: RStr<'_>) -> Cow<'_, str> {
+    String::from_utf8_lossy(claimed.as_str().as_bytes())
 }
 
 fn well_named(name: &str) -> bool {
@@ -236,6 +245,15 @@ mod tests {
         assert_eq!((dropped.bad_name.count, dropped.reserved.count), (3, 2));
         assert_eq!(dropped.not_finite.example, "nan");
         assert_eq!(dropped.total(), 8);
+    }
+
+    #[test]
+    fn a_name_that_is_no_text_is_dropped() {
+        let bytes = vec![b'z', 0xff, 0xfe, 0xc0];
+        // SAFETY: not so, which is the point: a library can do this, and the collector must not trust it.
+        let name = unsafe { std::str::from_utf8_unchecked(&bytes) };
+        let (metrics, dropped) = collect(&Declared::default(), &[(name, 1.0), ("good", 1.0)]);
+        assert_eq!((metrics.len(), dropped.bad_name.count), (1, 1));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The host's side of the services that a plugin may call.
 
+use super::collect::text;
 use super::facts::{Desk, Fact, Question, Variables};
 use crate::host::Message;
 use crate::isolate::Upward;
@@ -214,8 +215,13 @@ fn context<'c>(pointer: *mut ()) -> &'c Context {
 }
 
 extern "C" fn log(pointer: *mut (), level: LogLevelId, target: RStr<'_>, message: RStr<'_>) {
-    let message = shortened(message.as_str(), MESSAGE_BYTES);
-    context(pointer).say(level.0, &format!("{}: {message}", shortened(target.as_str(), 200)));
+    // Whoever writes 1 GB may not have all of it read.
+    let head = |claimed: RStr<'_>, bytes: usize| {
+        let bytes = &claimed.as_str().as_bytes()[..claimed.len().min(bytes)];
+        String::from_utf8_lossy(bytes).into_owned()
+    };
+    let message = format!("{}: {}", head(target, 200), head(message, MESSAGE_BYTES));
+    context(pointer).say(level.0, &message);
 }
 
 extern "C" fn remaining_ns(pointer: *mut ()) -> u64 {
@@ -237,7 +243,7 @@ extern "C" fn process_text(pointer: *mut (), pid: u32, id: TextId, sink: ByteSin
 extern "C" fn process_environment(pointer: *mut (), pid: u32, name: RStr<'_>, sink: ByteSink) -> bool {
     // No variable's name is longer, and none is looked for.
     name.len() <= MESSAGE_BYTES
-        && push(context(pointer).answer(pid, &Question::Environment(name.as_str().to_owned())), sink)
+        && push(context(pointer).answer(pid, &Question::Environment(text(name).into_owned())), sink)
 }
 
 fn push(fact: Option<Fact>, sink: ByteSink) -> bool {

@@ -1,6 +1,6 @@
 //! What runs in whatever process: one object of a library, and every call into it.
 
-use super::collect::{Collector, Declared, Dropped};
+use super::collect::{Collector, Declared, Dropped, text};
 use super::context::Context;
 use super::stats::Meter;
 use crate::library::Library;
@@ -171,7 +171,7 @@ impl Engine {
         timed(|| {
             let answer =
                 object.calculate(calibration.as_slice().into(), current.as_slice().into()).into_result()?;
-            Ok((answer.processes, answer.reason.into_string()))
+            Ok((answer.processes, text(answer.reason.as_rstr()).into_owned()))
         })
     }
 
@@ -210,6 +210,7 @@ fn timed<T>(call: impl FnOnce() -> Result<T, Fault>) -> Call<T> {
     let meter = Meter::start();
     let result = call();
     let (wall, cpu) = meter.stop();
+    let result = result.map_err(|fault| Fault { message: text(fault.message.as_rstr()).into(), ..fault });
     Call { result, wall, cpu }
 }
 

@@ -103,7 +103,7 @@ impl PluginFile {
         }
     }
 
-    /// Whether this host can take the library into its process.
+    /// Whether this host can take the library into its own process.
     ///
     /// # Errors
     /// Another major version of the contract, or a build that aborts on panics.

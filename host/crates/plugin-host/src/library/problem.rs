@@ -69,7 +69,8 @@ pub enum FileFault {
     },
     /// A panic in it would end the host.
     #[error(
-        "it was built with `panic = \"abort\"`, so that a fault in it would end the run; build it with `panic = \"unwind\"`"
+        "it was built with `panic = \"abort\"`, so that a fault in it would end the run; \
+         build it with `panic = \"unwind\"`, or set `isolation: sandbox`"
     )]
     PanicAbort,
     /// It could not be copied to a private place.
