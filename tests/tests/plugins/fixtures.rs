@@ -24,6 +24,11 @@ pub(crate) fn misbehaving() -> PathBuf {
     Crate::fixture("misbehaving", "misbehaving-plugin").build()
 }
 
+/// A library that means harm.
+pub(crate) fn zoo() -> PathBuf {
+    Crate::fixture("zoo", "zoo-plugin").build()
+}
+
 /// A library whose constructor crashes.
 pub(crate) fn crashing() -> PathBuf {
     Crate::fixture("crashing", "crashing-plugin").build()

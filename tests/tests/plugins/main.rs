@@ -14,3 +14,4 @@ mod stage;
 mod third_party;
 mod trust;
 mod world;
+mod zoo;
