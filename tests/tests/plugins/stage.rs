@@ -11,6 +11,7 @@ use orchestrator_plugin_host::{
     ReloadOutcome, StartOptions,
 };
 use orchestrator_ports::{PluginEvent, PluginHealth, PluginRound, Plugins};
+use rustix::process::Pid;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -182,6 +183,14 @@ impl Stage {
     /// As [`Self::reload`]; the outcomes alone.
     pub(crate) fn outcomes(&mut self, specs: &[InstanceSpec]) -> Vec<ReloadOutcome> {
         self.reload(specs).iter().map(|line| line.outcome).collect()
+    }
+
+    /// The process of an isolated instance.
+    pub(crate) fn runner(&self, instance: &str) -> Pid {
+        let all = self.host.stats();
+        let one = all.iter().find(|one| one.instance == instance).expect("an instance by that name");
+        let pid = one.runner.expect("a process of its own").pid;
+        i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a process id")
     }
 
     pub(crate) fn status(&self, instance: &str) -> InstanceStatus {

@@ -23,6 +23,8 @@ pub(super) struct Launcher {
     probe: Option<Probe>,
     runner: Option<Runner>,
     pub(super) deadline: Duration,
+    /// Wait before the first restart of an instance.
+    pub(super) first_wait: Duration,
     messages: Sender<Message>,
 }
 
@@ -43,6 +45,7 @@ impl Launcher {
             probe: options.probe.clone(),
             runner: options.runner.clone(),
             deadline: options.deadline,
+            first_wait: options.first_wait,
             messages,
         }
     }
@@ -113,18 +116,14 @@ impl Supervisor {
     pub(super) fn ready(&mut self, number: usize) {
         self.slots[number].happen(Happening::Ready);
         self.reload_started(number);
-        self.came_free(number, Instant::now());
+        self.move_on(number, Instant::now());
     }
 
-    /// An instance has nothing to do: the moment for what waits for that.
-    pub(super) fn came_free(&mut self, number: usize, now: Instant) {
-        self.move_on(number, now);
+    /// After its work, an isolated instance is now and then asked for its state, to go on from if it breaks.
+    pub(super) fn keep_state(&mut self, number: usize, now: Instant) {
         let slot = &mut self.slots[number];
-        if *slot.state() == State::Idle
-            && slot.is_isolated()
-            && slot.change.is_none()
-            && slot.restarts.wants_snapshot(now)
-        {
+        let idle = *slot.state() == State::Idle && slot.change.is_none();
+        if idle && slot.is_isolated() && slot.restarts.wants_snapshot(now) {
             slot.give(Job::Snapshot, now);
         }
     }
@@ -187,7 +186,7 @@ impl Supervisor {
     }
 
     fn put_off(&mut self, number: usize, failure: &InstanceFailure, wait: Duration) {
-        let sentence = format!("{failure}; it is started again in {} s", wait.as_secs());
+        let sentence = format!("{failure}; it is started again in {} s", wait.as_secs_f64());
         let slot = &mut self.slots[number];
         let until = Instant::now() + wait;
         slot.happen(Happening::BrokeForNow { until, sentence: sentence.clone() });

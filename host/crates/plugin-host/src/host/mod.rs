@@ -63,6 +63,9 @@ pub struct StartOptions {
     pub interval: Duration,
     /// A round goes on without instances that have not answered after so long.
     pub patience: Duration,
+    /// Wait before an isolated instance that broke is started again; it doubles with every failure in a row, up to a
+    /// minute.
+    pub first_wait: Duration,
 }
 
 impl Default for StartOptions {
@@ -75,6 +78,7 @@ impl Default for StartOptions {
             deadline: Duration::from_secs(30),
             interval: minute,
             patience: minute,
+            first_wait: Duration::from_secs(1),
         }
     }
 }

@@ -6,7 +6,6 @@
 
 use super::board::{ReloadLine, ReloadOutcome, ReloadReport};
 use super::life::Order;
-use super::restarts::Restarts;
 use super::slot::{Change, Slot, Successor, failure_of};
 use super::state::{Happening, State};
 use super::supervisor::Supervisor;
@@ -73,7 +72,7 @@ impl Supervisor {
     fn slot_of(&mut self, spec: &InstanceSpec) -> usize {
         let same = |slot: &Slot| slot.spec.kind == spec.kind && slot.spec.name == spec.name;
         self.slots.iter().position(same).unwrap_or_else(|| {
-            self.slots.push(Slot::new(spec));
+            self.slots.push(Slot::new(spec, self.launcher.first_wait));
             self.slots.len() - 1
         })
     }
@@ -118,7 +117,7 @@ impl Supervisor {
         slot.detach();
         slot.change = None;
         (slot.reading, slot.answer) = (None, None);
-        slot.restarts = Restarts::default();
+        slot.restarts.begin_anew();
         let words = said(&slot.spec, ReloadOutcome::Disabled);
         self.phase.leave_out(number);
         self.line(number, ReloadOutcome::Disabled, words);
@@ -180,7 +179,7 @@ impl Supervisor {
         };
         let new_file = slot.file.as_ref().is_none_or(|old| old.hash != successor.file.hash);
         if !successor.moved {
-            slot.restarts = Restarts::default();
+            slot.restarts.begin_anew();
         }
         slot.become_of(successor.spec, successor.file);
         slot.attach(successor.running);
@@ -194,7 +193,7 @@ impl Supervisor {
         let state = if successor.moved { "; its state went along" } else { "" };
         let words = format!("{} runs {from}{state}", name(&slot.spec));
         self.line(number, ReloadOutcome::Replaced, words);
-        self.came_free(number, now);
+        self.move_on(number, now);
     }
 
     /// The successor cannot be used.

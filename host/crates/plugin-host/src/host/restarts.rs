@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-/// Wait before the first restart; it doubles with every failure in a row.
-const FIRST: Duration = Duration::from_secs(1);
 /// The longest wait.
 const LONGEST: Duration = Duration::from_secs(60);
 /// Good rounds in a row after which earlier failures are forgotten.
@@ -14,8 +12,10 @@ pub(super) const REQUIRED_FAILURES: u32 = 5;
 const SNAPSHOT_EVERY: Duration = Duration::from_secs(10);
 
 /// Failures in a row, and what a restart goes on from.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Restarts {
+    /// Wait before the first restart; it doubles with every failure in a row.
+    first_wait: Duration,
     failures: u32,
     good: u32,
     /// Whether the user was told that it broke.
@@ -28,11 +28,23 @@ pub(super) struct Restarts {
 }
 
 impl Restarts {
+    pub(super) fn new(first_wait: Duration) -> Self {
+        Self {
+            first_wait,
+            failures: 0,
+            good: 0,
+            told: false,
+            snapshot: None,
+            snapshot_asked: None,
+            stateless: false,
+        }
+    }
+
     /// Counts a failure; how many there were in a row, and how long to wait.
     pub(super) fn failed(&mut self) -> (u32, Duration) {
         self.good = 0;
         self.failures = self.failures.saturating_add(1);
-        let doubled = FIRST.saturating_mul(1 << (self.failures - 1).min(16));
+        let doubled = self.first_wait.saturating_mul(1 << (self.failures - 1).min(16));
         (self.failures, doubled.min(LONGEST))
     }
 
@@ -59,9 +71,15 @@ impl Restarts {
         self.snapshot = snapshot;
     }
 
+    /// Another object takes over, without a state: what its predecessor did counts no more.
+    pub(super) fn begin_anew(&mut self) {
+        *self = Self::new(self.first_wait);
+    }
+
     /// A state that could not be gone on from is not tried again.
     pub(super) fn forget(&mut self) {
-        *self = Self { failures: self.failures, told: self.told, ..Self::default() };
+        let fresh = Self::new(self.first_wait);
+        *self = Self { failures: self.failures, told: self.told, ..fresh };
     }
 }
 
@@ -71,18 +89,18 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_a_minute_and_are_short_again_after_good_rounds() {
-        let mut restarts = Restarts::default();
+        let mut restarts = Restarts::new(Duration::from_secs(1));
         let waits: Vec<u64> = (0..9).map(|_| restarts.failed().1.as_secs()).collect();
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
         (0..GOOD_ROUNDS - 1).for_each(|_| restarts.worked());
         assert_eq!(restarts.failed().0, 10, "too few good rounds");
         (0..GOOD_ROUNDS).for_each(|_| restarts.worked());
-        assert_eq!(restarts.failed(), (1, FIRST));
+        assert_eq!(restarts.failed(), (1, Duration::from_secs(1)));
     }
 
     #[test]
     fn a_state_is_asked_for_now_and_then_and_only_where_there_is_one() {
-        let (mut restarts, now) = (Restarts::default(), Instant::now());
+        let (mut restarts, now) = (Restarts::new(Duration::from_secs(1)), Instant::now());
         assert!(restarts.wants_snapshot(now));
         restarts.asked(now);
         restarts.keep(Some(vec![1]));

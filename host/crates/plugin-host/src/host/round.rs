@@ -18,7 +18,7 @@ pub(super) enum Phase {
     /// Metrics instances measure, each from its own moment on.
     Collecting(Collecting),
     /// Capacity instances calculate.
-    Calculating { round: Arc<PluginRound>, until: Instant, measured: Measured, pending: BTreeSet<usize> },
+    Calculating(Calculating),
 }
 
 pub(super) struct Collecting {
@@ -33,6 +33,20 @@ pub(super) struct Collecting {
     pub(super) answered: BTreeSet<usize>,
 }
 
+pub(super) struct Calculating {
+    pub(super) round: Arc<PluginRound>,
+    /// What they calculate with.
+    pub(super) current: Arc<Metrics>,
+    /// The round ends without those that have not answered by then.
+    pub(super) until: Instant,
+    /// What was measured in this round.
+    pub(super) measured: Measured,
+    /// Instances that were not asked yet.
+    pub(super) queue: BTreeSet<usize>,
+    /// Instances that were asked and have not answered.
+    pub(super) asked: BTreeSet<usize>,
+}
+
 impl Phase {
     /// An instance is waited for no longer.
     pub(super) fn settled(&mut self, number: usize) {
@@ -41,16 +55,18 @@ impl Phase {
             Self::Collecting(collecting) => {
                 collecting.asked.remove(&number);
             }
-            Self::Calculating { pending, .. } => {
-                pending.remove(&number);
+            Self::Calculating(calculating) => {
+                calculating.asked.remove(&number);
             }
         }
     }
 
     /// An instance will not be asked in this round.
     pub(super) fn leave_out(&mut self, number: usize) {
-        if let Self::Collecting(collecting) = self {
-            collecting.queue.retain(|(_, queued)| *queued != number);
+        match self {
+            Self::Rest => {}
+            Self::Collecting(collecting) => collecting.queue.retain(|(_, queued)| *queued != number),
+            Self::Calculating(calculating) => drop(calculating.queue.remove(&number)),
         }
         self.settled(number);
     }
@@ -60,7 +76,7 @@ impl Phase {
         match self {
             Self::Rest => false,
             Self::Collecting(one) => one.until <= now || one.queue.is_empty() && one.asked.is_empty(),
-            Self::Calculating { until, pending, .. } => *until <= now || pending.is_empty(),
+            Self::Calculating(one) => one.until <= now || one.queue.is_empty() && one.asked.is_empty(),
         }
     }
 
@@ -69,7 +85,7 @@ impl Phase {
         match self {
             Self::Rest => None,
             Self::Collecting(collecting) => Some(collecting.until),
-            Self::Calculating { until, .. } => Some(*until),
+            Self::Calculating(calculating) => Some(calculating.until),
         }
     }
 }

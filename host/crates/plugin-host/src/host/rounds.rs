@@ -2,14 +2,13 @@
 
 use super::board::cost_metrics;
 use super::pace::PaceChange;
-use super::round::{Collecting, Measured, Phase, answers};
+use super::round::{Calculating, Collecting, Measured, Phase, answers};
 use super::slot::{FAILED_ROUNDS, Reading, Slot};
 use super::state::{Errand, Happening, State};
 use super::supervisor::{INFO, Supervisor, WARN};
 use crate::instance::InstanceFault;
 use crate::instance::engine::is_final;
 use crate::instance::worker::{Collected, Job, Outcome};
-use orchestrator_core::metrics::Metrics;
 use orchestrator_plugin_api::PluginKind;
 use orchestrator_plugin_api::abi::{Fault, FaultCode};
 use orchestrator_ports::{PluginEvent, PluginRound};
@@ -37,7 +36,7 @@ impl Supervisor {
                 self.next = Some(round);
                 self.calculate(now);
             }
-            Phase::Calculating { .. } => {
+            Phase::Calculating(_) => {
                 if let Some(skipped) = self.next.replace(round) {
                     self.finish();
                     let capacity = answers(self.order.iter().map(|number| &self.slots[*number]));
@@ -84,11 +83,12 @@ impl Supervisor {
     /// Does what the round is ready for.
     pub(super) fn advance(&mut self, now: Instant) {
         self.ask(now);
+        self.ask_for_capacity(now);
         while self.phase.is_done(now) {
             match &self.phase {
                 Phase::Rest => return,
                 Phase::Collecting(_) => self.calculate(now),
-                Phase::Calculating { .. } => self.finish(),
+                Phase::Calculating(_) => self.finish(),
             }
             if matches!(self.phase, Phase::Rest)
                 && let Some(next) = self.next.take()
@@ -163,37 +163,37 @@ impl Supervisor {
         let measured = Measured::gather(fresh.map(|number| &self.slots[*number]), &round);
         let all = Measured::gather(ordered().filter(|slot| slot.is(PluginKind::Metrics)), &round);
         let current = Arc::new(all.current(&round.current));
-        let pending = self.ask_for_capacity(&round, &current, now);
-        let until = now + self.patience;
-        self.phase = Phase::Calculating { round, until, measured, pending };
+        let capacity = self.order.iter().copied().filter(|number| {
+            let slot = &self.slots[*number];
+            slot.is(PluginKind::Capacity) && slot.takes_part() && slot.pace.is_due(now)
+        });
+        let (queue, asked, until) = (capacity.collect(), BTreeSet::new(), now + self.patience);
+        self.phase = Phase::Calculating(Calculating { round, current, until, measured, queue, asked });
+        self.ask_for_capacity(now);
     }
 
-    fn ask_for_capacity(
-        &mut self,
-        round: &Arc<PluginRound>,
-        current: &Arc<Metrics>,
-        now: Instant,
-    ) -> BTreeSet<usize> {
-        let mut pending = BTreeSet::new();
-        for number in &self.order {
-            let slot = &mut self.slots[*number];
-            if slot.is(PluginKind::Capacity) && slot.is_free(now) && slot.pace.is_due(now) {
-                let job = Job::Calculate { round: Arc::clone(round), current: Arc::clone(current) };
-                if slot.give(job, now) {
-                    pending.insert(*number);
-                }
+    /// Hands jobs to the capacity instances that can take one.
+    fn ask_for_capacity(&mut self, now: Instant) {
+        let Phase::Calculating(calculating) = &mut self.phase else { return };
+        let (slots, asked) = (&mut self.slots, &mut calculating.asked);
+        let (round, current) = (&calculating.round, &calculating.current);
+        calculating.queue.retain(|number| {
+            let slot = &mut slots[*number];
+            if !slot.is_free(now) {
+                return slot.takes_part();
             }
-        }
-        pending
+            let job = Job::Calculate { round: Arc::clone(round), current: Arc::clone(current) };
+            if slot.give(job, now) {
+                asked.insert(*number);
+            }
+            false
+        });
     }
 
     fn finish(&mut self) {
-        let Phase::Calculating { round, measured, .. } = std::mem::replace(&mut self.phase, Phase::Rest)
-        else {
-            return;
-        };
+        let Phase::Calculating(done) = std::mem::replace(&mut self.phase, Phase::Rest) else { return };
         let capacity = answers(self.order.iter().map(|number| &self.slots[*number]));
-        self.outbox.push(measured.finish(round.number, capacity));
+        self.outbox.push(done.measured.finish(done.round.number, capacity));
         let now = Instant::now();
         if self.costs_told.is_none_or(|told| told + COSTS_EVERY <= now) {
             self.costs_told = Some(now);
@@ -222,7 +222,8 @@ impl Supervisor {
             Outcome::Snapshot(outcome) => self.snapshot(number, outcome),
         }
         self.phase.settled(number);
-        self.came_free(number, now);
+        self.move_on(number, now);
+        self.keep_state(number, now);
     }
 
     fn take_pace(&mut self, number: usize, took: Duration) {

@@ -105,7 +105,7 @@ pub(super) enum Speaker {
 
 impl Slot {
     /// A slot that nothing stands behind yet.
-    pub(super) fn new(spec: &InstanceSpec) -> Self {
+    pub(super) fn new(spec: &InstanceSpec, first_wait: Duration) -> Self {
         Self {
             spec: spec.clone(),
             file: None,
@@ -116,7 +116,7 @@ impl Slot {
             running: None,
             change: None,
             pace: Pace::new(spec.interval),
-            restarts: Restarts::default(),
+            restarts: Restarts::new(first_wait),
             failed_rounds: 0,
             first: 0,
             reading: None,

@@ -91,7 +91,7 @@ impl Supervisor {
     /// Starts an instance; how that went comes to light in [`Self::settle`].
     pub(super) fn add(&mut self, spec: &InstanceSpec, catalog: &Catalog) {
         let number = self.slots.len();
-        self.slots.push(Slot::new(spec));
+        self.slots.push(Slot::new(spec, self.launcher.first_wait));
         self.order.push(number);
         self.show();
         self.start(number, spec, catalog, Instant::now());
