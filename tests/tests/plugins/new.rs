@@ -59,7 +59,11 @@ fn example(scene: &Scene, folder: &Path) -> String {
         format!("--set={}", set("output.directory", &scene.join("out"))),
     ];
     let said = scene.run(&arguments).expect_code(0);
-    assert_eq!(scene.outputs().len(), 1, "one source file, one checksum");
+    assert!(
+        scene.outputs().len() >= 4,
+        "a checksum of each of the files of the crate: {:?}",
+        scene.outputs()
+    );
     let text = said.text();
     assert!(!text.contains("\"event\":\"warning\""), "{text}");
     text
@@ -113,4 +117,58 @@ fn what_is_there_is_left_alone_and_bad_names_are_told() {
     refused(&["fine", "--api-path", "taken"], &["taken is not the crate orchestrator-plugin-api"]);
     assert_eq!(fs::read_dir(scene.join("taken")).expect("a folder").count(), 0);
     assert!(!scene.join("fine").exists());
+}
+
+/// The first block of commands under a heading of the guide.
+fn commands_of(heading: &str) -> String {
+    let guide = fs::read_to_string(workspace().join("docs/plugin-guide.md")).expect("the guide");
+    let (_, section) = guide.split_once(&format!("\n## {heading}\n")).expect("a section of the guide");
+    let (_, block) = section.split_once("```sh\n").expect("a block of commands");
+    block.split_once("```").expect("the block's end").0.to_owned()
+}
+
+/// What a reader types, with three differences: the contract lies elsewhere, nothing is downloaded, and the build is one
+/// without optimisation in the folder that all these tests share.
+fn as_typed(heading: &str, library: &str) {
+    let scene = Scene::new();
+    let (target, locked) =
+        (fixtures().display().to_string(), workspace().join("Cargo.lock").display().to_string());
+    let build = format!(
+        "cargo build --offline --target-dir {target}\nmkdir -p target/release\ncp {target}/debug/{library} target/release"
+    );
+    let typed = commands_of(heading);
+    let differences = [
+        ("~/process-orchestrator/orchestrator-plugin-api", contract()),
+        ("cargo test", format!("cp {locked} .\ncargo test --offline --target-dir {target}")),
+        ("cargo build --release", build),
+    ];
+    let script = differences.iter().fold(typed, |script, (word, by)| {
+        assert!(script.contains(word), "the guide has no `{word}` any more:\n{script}");
+        script.replace(word, by)
+    });
+    let program = orchestrator_tests::artifacts::orchestrator();
+    let path = std::env::join_paths(
+        [program.parent().expect("a folder").to_owned()]
+            .into_iter()
+            .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
+    );
+    let mut shell = Command::new("sh");
+    shell.args(["-eu", "-c", &script]).current_dir(scene.path()).env("PATH", path.expect("a search path"));
+    for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"] {
+        shell.env_remove(variable);
+    }
+    let output = shell.output().expect("a shell");
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{script}\n{said}");
+    assert!(said.contains("0 to be improved, 0 failed"), "{said}");
+}
+
+#[test]
+fn the_guide_to_metrics_works_as_typed() {
+    as_typed("A metrics plugin", "libdisk_watch.so");
+}
+
+#[test]
+fn the_guide_to_capacity_works_as_typed() {
+    as_typed("A capacity plugin", "libcore_share.so");
 }
