@@ -21,10 +21,11 @@ use crate::plan::template::Placeholder;
 const PREFIX: &str = "ORCHESTRATOR_";
 
 /// Variables that are no keys: they belong to the command line or to the environment of processes.
-pub(crate) const RESERVED: [&str; 5] = [
+pub(crate) const RESERVED: [&str; 6] = [
     "ORCHESTRATOR_CONFIG",
     "ORCHESTRATOR_PROFILE",
     "ORCHESTRATOR_PLUGINS_DIR",
+    "ORCHESTRATOR_KEY_PASSWORD",
     "ORCHESTRATOR_LOG",
     "ORCHESTRATOR_FORMAT",
 ];

@@ -229,6 +229,7 @@ fn overrides_are_checked_like_files() {
 fn variables_of_others_are_worth_a_warning_at_most() {
     let loaded = World::with(LEAST)
         .variable("ORCHESTRATOR_PLUGINS_DIR", "/p")
+        .variable("ORCHESTRATOR_KEY_PASSWORD", "secret")
         .variable("ORCHESTRATOR_INPUT_FILE", "/x")
         .variable("ORCHESTRATOR_TASK_ID", "7")
         .variable("ORCHESTRATOR_SOMETHING", "1")
