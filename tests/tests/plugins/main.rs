@@ -2,6 +2,7 @@
 //! wrong.
 
 mod bundled;
+mod check;
 mod faults;
 mod files;
 mod fixtures;

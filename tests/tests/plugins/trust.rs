@@ -33,8 +33,8 @@ impl Scene {
     fn keys(&self, name: &str) -> String {
         let out = self.folder.path().join(name);
         tool(&["plugin", "keygen", "--no-password", "--out", text(&out)]);
-        let public = fs::read_to_string(out.join("minisign.pub")).unwrap();
-        public.lines().nth(1).unwrap().to_owned()
+        let public = fs::read_to_string(out.join("minisign.pub")).expect("a public key");
+        public.lines().nth(1).expect("a key").to_owned()
     }
 
     fn sign(&self, keys: &str) {
@@ -44,13 +44,13 @@ impl Scene {
 
     /// Adds a byte behind the last section: the library still loads.
     fn tamper(&self) {
-        let mut bytes = fs::read(&self.library).unwrap();
+        let mut bytes = fs::read(&self.library).expect("a library");
         bytes.push(0);
-        fs::write(&self.library, bytes).unwrap();
+        fs::write(&self.library, bytes).expect("a library");
     }
 
     fn catalog(&self, rules: model::Trust) -> Catalog {
-        Catalog::scan_trusting(Trust::new(&rules).unwrap(), [self.folder.path()])
+        Catalog::scan_trusting(Trust::new(&rules).expect("sound keys"), [self.folder.path()])
     }
 
     /// The only thing that is told about the directory.
@@ -60,14 +60,15 @@ impl Scene {
         let told: Vec<String> = catalog.problems().map(ToString::to_string).collect();
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(
-            !told[0].contains('\n') && told[0].contains(self.folder.path().to_str().unwrap()),
+            !told[0].contains('\n')
+                && told[0].contains(self.folder.path().to_str().expect("a path in UTF-8")),
             "{told:?}"
         );
         told[0].clone()
     }
 
     fn sha256(&self) -> model::Sha256 {
-        PluginFile::inspect(&self.library).unwrap().sha256
+        PluginFile::inspect(&self.library).expect("a plugin").sha256
     }
 }
 
@@ -81,7 +82,7 @@ fn lenient() -> model::Trust {
 }
 
 fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
+    path.to_str().expect("a path in UTF-8")
 }
 
 /// Calls the program and expects it to succeed.
@@ -92,11 +93,11 @@ fn tool(arguments: &[&str]) -> Output {
 }
 
 fn called(arguments: &[&str]) -> Output {
-    Command::new(artifacts::orchestrator()).args(arguments).output().unwrap()
+    Command::new(artifacts::orchestrator()).args(arguments).output().expect("the program starts")
 }
 
 fn mode(path: &Path, mode: u32) {
-    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    fs::set_permissions(path, Permissions::from_mode(mode)).expect("permissions are set");
 }
 
 /// Whether files can be given away here.

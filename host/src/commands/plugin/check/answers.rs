@@ -29,8 +29,9 @@ const NAMES: [&str; 12] = [
 const EXTREMES: [f64; 6] = [0.0, 1e-300, 1.0, 100.0, 1e15, f64::MAX];
 const DETERMINISTIC_ROUNDS: usize = 50;
 
-/// An answer, and in what words.
-type Answers = Vec<(Option<u32>, String)>;
+/// How many, and in what words.
+type Answer = (Option<u32>, String);
+type Answers = Vec<Answer>;
 
 /// Asks two instances the same questions, in processes of their own.
 pub(super) fn check(
@@ -82,15 +83,13 @@ pub(super) fn check(
 /// The first reading that two instances answered differently. What they say while they have no answer does not count: it
 /// may tell of time.
 fn first_difference(one: &Answers, two: &Answers) -> Option<usize> {
-    let differ = |(one, two): (&(Option<u32>, String), &(Option<u32>, String))| {
-        one.0 != two.0 || (one.0.is_some() && one.1 != two.1)
-    };
+    let differ = |(one, two): (&Answer, &Answer)| one.0 != two.0 || (one.0.is_some() && one.1 != two.1);
     let longer = one.len().max(two.len());
     let both = one.len().min(two.len());
     one.iter().zip(two).position(differ).or((longer > both).then_some(both))
 }
 
-fn shown(answer: Option<&(Option<u32>, String)>) -> String {
+fn shown(answer: Option<&Answer>) -> String {
     match answer {
         Some((Some(capacity), reason)) => format!("{capacity} ({reason})"),
         Some((None, reason)) => format!("no answer ({reason})"),
@@ -147,24 +146,25 @@ fn readings(subjects: &mut Subjects) -> Vec<(Metrics, Metrics)> {
 }
 
 fn judge(answers: &Answers, findings: &mut Findings) {
-    let given: Vec<&(Option<u32>, String)> =
-        answers.iter().filter(|(capacity, _)| capacity.is_some()).collect();
-    let silent = given.iter().filter(|(_, reason)| reason.is_empty()).count();
-    if given.is_empty() {
-        let words = answers.first().map(|(_, reason)| reason.clone()).unwrap_or_default();
-        findings.fail("answers", format!("it answered none of {} readings: {words}", answers.len()));
+    let given = answers.iter().filter(|(capacity, _)| capacity.is_some());
+    let (given, silent) = given
+        .fold((0, 0), |(given, silent), (_, reason)| (given + 1, silent + usize::from(reason.is_empty())));
+    let missing = answers.iter().find(|(capacity, _)| capacity.is_none()).map(|(_, words)| words.as_str());
+    let all = answers.len();
+    if given == 0 {
+        let words = missing.unwrap_or_default();
+        findings.fail("answers", format!("it answered none of {all} readings: {words}"));
     } else if silent > 0 {
         findings.warn(
             "answers",
-            format!(
-                "{silent} of {} answers have no reason; say why with `Capacity::new(n).because(…)`",
-                given.len()
-            ),
+            format!("{silent} of {given} answers have no reason; say why with `Capacity::new(n).because(…)`"),
         );
-    } else {
+    } else if let Some(words) = missing {
         findings.pass(
             "answers",
-            format!("{} of {} readings were answered, each with its reason", given.len(), answers.len()),
+            format!("{given} of {all} readings were answered, each with its reason; others: {words}"),
         );
+    } else {
+        findings.pass("answers", format!("all {all} readings were answered, each with its reason"));
     }
 }
