@@ -86,7 +86,8 @@ impl OpenState {
         }
         let baseline = directory.baseline(&fingerprints.calibration)?;
         let retry_failed = wishes.retry_failed;
-        let restored = Restored { tasks, stale, retry_failed, next_attempt, baseline };
+        let learned = crate::learned::load(config, &config.state_directory(), &fingerprints.calibration);
+        let restored = Restored { tasks, stale, retry_failed, next_attempt, baseline, learned };
         Ok(Self { directory, fingerprints, restored, remarks })
     }
 

@@ -15,6 +15,7 @@ mod errors;
 mod exit;
 mod fingerprint;
 mod known;
+mod learned;
 mod logging;
 mod output_check;
 mod plugins;

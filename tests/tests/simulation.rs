@@ -22,6 +22,8 @@ fn number(variable: &str) -> Option<u64> {
 /// Everything that must have happened in a shard, so that the simulation cannot silently become trivial.
 const HAPPENS: &[&str] = &[
     "attempt failed, to be tried again",
+    "attempt frozen",
+    "attempt thawed",
     "calibration window completed",
     "changed input is new work",
     "clock jumped",
@@ -49,6 +51,7 @@ const HAPPENS: &[&str] = &[
     "launch: calibrating",
     "machine tried again after a refusal",
     "orphan ended at start",
+    "orphan that stood still",
     "output removed",
     "plugin failed",
     "plugin said 0",
@@ -71,6 +74,7 @@ const HAPPENS: &[&str] = &[
     "slow attempt reported",
     "start heard while being stopped",
     "stopped: end of the run",
+    "stopped: evicted",
     "stopped: killed after the grace",
     "stopped: stuck",
     "stopped: surplus",

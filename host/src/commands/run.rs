@@ -43,6 +43,7 @@ fn go(selection: &Selection, wishes: Wishes, session: &Session) -> Result<Exit, 
     let plan = preflight::check(&loaded, &search, &catalog, Depth::First).accept(session)?;
     let program = plan.binary.ok_or(Failure::NoProgram)?;
     let prints = Fingerprints::of(config, &program).map_err(Failure::file("read", &program))?;
+    let key = prints.calibration.clone();
     let state = OpenState::open(config, prints, wishes)?;
     state.remarks.iter().for_each(|remark| session.tell(&Report::warning("recovery", remark.clone())));
     if wishes.calibrate_only
@@ -64,7 +65,7 @@ fn go(selection: &Selection, wishes: Wishes, session: &Session) -> Result<Exit, 
     let outcome = compose(config, &catalog, &program, state, wishes, subscribers)
         .inspect(|composed| watch.begin(composed.plugins.clone()))
         .and_then(|composed| perform(composed, config, selection, session));
-    let (end, guard) = match outcome {
+    let (mut end, guard) = match outcome {
         Ok(done) => done,
         Err(failure) => {
             drop(views);
@@ -73,6 +74,7 @@ fn go(selection: &Selection, wishes: Wishes, session: &Session) -> Result<Exit, 
     };
     let exit = judge(&end, config);
     let code = exit.as_ref().map_or_else(Failure::exit, |exit| *exit);
+    crate::learned::save(config, &config.state_directory(), &key, end.learned.take());
     let closed = close_state(guard, &end, code);
     views.close(code, end.ticks);
     if wishes.calibrate_only && end.snapshot.baseline.samples > 0 {

@@ -162,6 +162,7 @@ pub(crate) mod tests {
                 bound: Bound::Plugin("resource_capacity".to_owned()),
                 reason: "cpu: 8 of 0.40 cores each fit under 80 %".to_owned(),
                 plugins: Vec::new(),
+                allowed: None,
             },
             system: SystemSample {
                 cpu_percent: 76.4,

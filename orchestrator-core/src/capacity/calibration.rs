@@ -2,7 +2,7 @@
 //!
 //! Calibration attempts are ordinary work whose results count. An attempt is measured from the end of its warm-up for
 //! the calibration duration; then it simply goes on as RUNNING. One that ends earlier gives a baseline from its whole
-//! life.
+//! life. Where the control law decides several are measured at once, beside other work, so that it costs nothing.
 
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ struct Measured {
 #[derive(Clone, Debug)]
 pub struct Calibration {
     plan: CalibrationPlan,
-    measured: Option<Measured>,
+    measured: Vec<Measured>,
     done: u32,
     total: Baseline,
     ended_walls: (f64, u32),
@@ -57,7 +57,7 @@ impl Calibration {
     pub fn new(plan: CalibrationPlan, stored: Option<Baseline>) -> Self {
         Self {
             plan,
-            measured: None,
+            measured: Vec::new(),
             done: 0,
             total: stored.unwrap_or_default(),
             ended_walls: (0.0, 0),
@@ -71,16 +71,32 @@ impl Calibration {
         !self.reused && self.done < self.plan.inputs
     }
 
-    /// Inputs still to be measured.
+    /// Inputs that were measured (or tried to no avail) or are being measured.
     #[must_use]
-    pub fn remaining(&self) -> u32 {
-        if self.reused { 0 } else { self.plan.inputs - self.done.min(self.plan.inputs) }
+    pub fn begun(&self) -> u32 {
+        self.done + self.measured.len() as u32
     }
 
-    /// The attempt under measurement.
+    /// Whether an input more is to be measured than have been begun.
     #[must_use]
-    pub fn measuring(&self) -> Option<AttemptId> {
-        self.measured.as_ref().map(|measured| measured.attempt)
+    pub fn wants_more(&self) -> bool {
+        self.is_open() && self.begun() < self.plan.inputs
+    }
+
+    /// Whether any attempt is under measurement.
+    #[must_use]
+    pub fn is_measuring(&self) -> bool {
+        !self.measured.is_empty()
+    }
+
+    fn of(&mut self, attempt: AttemptId) -> Option<&mut Measured> {
+        self.measured.iter_mut().find(|measured| measured.attempt == attempt)
+    }
+
+    /// Takes an attempt out of measurement.
+    fn take(&mut self, attempt: AttemptId) -> Option<Measured> {
+        let at = self.measured.iter().position(|measured| measured.attempt == attempt)?;
+        Some(self.measured.remove(at))
     }
 
     /// The baseline as far as it is known; `samples` is 0 before the first measurement has ended.
@@ -91,21 +107,22 @@ impl Calibration {
 
     /// An attempt begins to be measured.
     pub fn begin(&mut self, attempt: AttemptId, now: Timestamp) {
-        self.measured = Some(Measured { attempt, started: now, first: None, last: None, rss_peak: 0 });
+        self.measured.push(Measured { attempt, started: now, first: None, last: None, rss_peak: 0 });
     }
 
     /// The process of the measured attempt runs from now on.
     pub fn started(&mut self, attempt: AttemptId, now: Timestamp) {
-        if let Some(measured) = self.measured.as_mut().filter(|measured| measured.attempt == attempt) {
+        if let Some(measured) = self.of(attempt) {
             measured.started = now;
         }
     }
 
     /// A sample of the measured attempt. Returns the attempt when its measurement is complete: it goes on as RUNNING.
     pub fn sampled(&mut self, now: Timestamp, sample: &ProcessSample) -> Option<AttemptId> {
-        let measured = self.measured.as_mut().filter(|measured| measured.attempt == sample.attempt)?;
+        let plan = self.plan;
+        let measured = self.of(sample.attempt)?;
         measured.rss_peak = measured.rss_peak.max(sample.rss.0);
-        if now.since(measured.started) < self.plan.warmup {
+        if now.since(measured.started) < plan.warmup {
             return None;
         }
         let reading = Reading {
@@ -117,21 +134,19 @@ impl Calibration {
         };
         measured.last = Some(reading);
         let first = *measured.first.get_or_insert(reading);
-        if now.since(first.at) < self.plan.duration {
+        if now.since(first.at) < plan.duration {
             return None;
         }
         let attempt = measured.attempt;
-        self.conclude_window();
+        self.conclude_window(attempt);
         Some(attempt)
     }
 
     /// The measured attempt ended. With two or more readings after the warm-up, and no successful end, those count;
     /// otherwise its whole life does. Returns whether it was the measured one.
     pub fn exited(&mut self, attempt: AttemptId, usage: &Usage, succeeded: bool) -> bool {
-        if self.measuring() != Some(attempt) {
-            return false;
-        }
-        let rss_peak = self.measured.take().map_or(0, |measured| measured.rss_peak).max(usage.peak_rss.0);
+        let Some(measured) = self.take(attempt) else { return false };
+        let rss_peak = measured.rss_peak.max(usage.peak_rss.0);
         if !succeeded {
             // A failure says little about what a good run needs: the next input is measured instead. It still
             // counts as tried, so that a binary that always fails does not stay in calibration for ever.
@@ -155,13 +170,11 @@ impl Calibration {
     /// The measured attempt never ran, or was stopped without fault: its measurement is dropped, another input is
     /// measured instead.
     pub fn dropped(&mut self, attempt: AttemptId) {
-        if self.measuring() == Some(attempt) {
-            self.measured = None;
-        }
+        self.take(attempt);
     }
 
-    fn conclude_window(&mut self) {
-        let Some(measured) = self.measured.take() else { return };
+    fn conclude_window(&mut self, attempt: AttemptId) {
+        let Some(measured) = self.take(attempt) else { return };
         let (Some(first), Some(last)) = (measured.first, measured.last) else { return };
         let span = last.at.since(first.at).as_secs_f64().max(1e-6);
         let rate = |from: u64, to: u64| to.saturating_sub(from) as f64 / span;

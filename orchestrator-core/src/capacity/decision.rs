@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::control::{Allowed, Hold};
+
 /// Which bound is the active one.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -22,6 +24,8 @@ pub enum Bound {
     NoAnswerYet,
     /// The machine could not start another process a moment ago.
     SpawnBackoff,
+    /// The control law, by the bound of its that holds the next task back.
+    Law(Hold),
 }
 
 impl fmt::Display for Bound {
@@ -34,6 +38,7 @@ impl fmt::Display for Bound {
             Self::WarmUp => f.write_str("warm-up: growing step by step"),
             Self::NoAnswerYet => f.write_str("no capacity plugin has answered yet"),
             Self::SpawnBackoff => f.write_str("the machine refused to start another process"),
+            Self::Law(hold) => hold.fmt(f),
         }
     }
 }
@@ -62,6 +67,17 @@ pub struct CapacityDecision {
     pub reason: String,
     /// Every plugin's word.
     pub plugins: Vec<PluginBound>,
+    /// What each bound of the control law allows by itself; `None` where it does not decide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed: Option<Allowed>,
+}
+
+impl CapacityDecision {
+    /// Whether more may run as soon as the effect of the last step has been seen: a reading is worth having soon.
+    #[must_use]
+    pub fn is_growing(&self) -> bool {
+        matches!(self.bound, Bound::WarmUp | Bound::Law(Hold::Pace))
+    }
 }
 
 impl fmt::Display for CapacityDecision {
@@ -70,6 +86,11 @@ impl fmt::Display for CapacityDecision {
         if !self.reason.is_empty() {
             write!(f, ": {}", self.reason)?;
         }
-        f.write_str(")")
+        let hold = match &self.bound {
+            Bound::Law(hold) => Some(hold),
+            _ => None,
+        };
+        let others = self.allowed.map(|allowed| allowed.others(hold)).unwrap_or_default();
+        if others.is_empty() { f.write_str(")") } else { write!(f, "; {others})") }
     }
 }

@@ -106,11 +106,18 @@ const REST: &str = "\
 #  calibration_duration: 5
 #  inputs: 3
 
-# Bounds on the number of processes at a time; mode fixed always runs max.
+# Bounds on the number of processes at a time; mode: auto follows the machine, calibrated the capacity plugins alone, fixed
+# always runs max.
 #concurrency:
 #  min: 1
 #  max: auto
 #  mode: auto
+#  caution: 2.0
+#  freeze: true
+#  evict: true
+
+# What is learned from finished files about those to come: off, run (anew each time), across_runs.
+#learn: across_runs
 
 # What happens after a failure.
 #retry:

@@ -22,7 +22,7 @@ impl Scheduler {
     /// The capacity in force: that of the law, narrowed while calibration measures or spawning is backed off.
     #[must_use]
     pub fn capacity(&self) -> CapacityDecision {
-        let mut decision = self.law.decide();
+        let mut decision = self.by_law(self.answers.decide());
         let mut narrow = |target: u32, bound: Bound| {
             if target < decision.target {
                 decision.target = target;
@@ -30,7 +30,7 @@ impl Scheduler {
                 decision.reason = String::new();
             }
         };
-        if self.wants_calibration() {
+        if self.measures_alone() {
             narrow(self.holding + self.calibration_room(), Bound::Calibration);
         }
         if self.spawn_backoff.is_some() {
@@ -39,15 +39,50 @@ impl Scheduler {
         decision
     }
 
+    /// The plugins' decision, narrowed by the control law where that decides.
+    fn by_law(&self, mut decision: CapacityDecision) -> CapacityDecision {
+        let Some(control) = &self.control else { return decision };
+        let next = self.queue.peek(&self.tasks, self.now).map(|task| self.candidate(task));
+        let found = control.decision(next);
+        decision.allowed = Some(found.allowed);
+        let least = self.answers.limits().min.max(1);
+        let target = match &found.hold {
+            None => found.target.max(least),
+            Some(_) => self.holding.max(least),
+        };
+        if target < decision.target || found.hold.is_some() && target == decision.target {
+            decision.target = target;
+            if let Some(hold) = found.hold {
+                decision.bound = Bound::Law(hold);
+                decision.reason = String::new();
+            }
+        }
+        decision
+    }
+
     fn wants_calibration(&self) -> bool {
-        self.calibration.is_open() && (!self.law.limits().fixed || self.policy.calibrate_only)
+        self.calibration.is_open() && (!self.answers.limits().fixed || self.policy.calibrate_only)
+    }
+
+    /// Whether one measured instance runs at a time and nothing else. Where the control law decides, calibration is
+    /// ordinary work among other work.
+    fn measures_alone(&self) -> bool {
+        self.wants_calibration() && (self.control.is_none() || self.policy.calibrate_only)
+    }
+
+    fn measures_next(&self) -> bool {
+        if self.measures_alone() {
+            return !self.calibration.is_measuring();
+        }
+        self.wants_calibration() && self.calibration.wants_more()
     }
 
     /// Gives slots to tasks as far as capacity goes.
     pub(super) fn admit(&mut self, now: Timestamp) {
         if self.spawn_backoff.is_some_and(|backoff| backoff.until <= now) {
             // One try: success clears the back-off, another refusal doubles it; with nothing to try it is over.
-            if self.has_room(self.unhindered_target()) && !self.admit_one(now) {
+            let nothing = self.has_room(self.unhindered_target()) && !self.admit_one(now);
+            if nothing && self.queue.peek(&self.tasks, now).is_none() {
                 self.spawn_backoff = None;
             }
             if let Some(backoff) = &mut self.spawn_backoff {
@@ -66,34 +101,41 @@ impl Scheduler {
     /// The target alone but for a spawn back-off, without building the sentence around it: admission asks for it for
     /// every task.
     fn unhindered_target(&self) -> u32 {
-        let target = self.law.target();
-        if self.wants_calibration() { target.min(self.holding + self.calibration_room()) } else { target }
+        let target = self.answers.target();
+        if self.measures_alone() { target.min(self.holding + self.calibration_room()) } else { target }
     }
 
     /// One more while nothing is measured: one measuring instance at a time.
     fn calibration_room(&self) -> u32 {
-        u32::from(self.calibration.measuring().is_none())
+        u32::from(!self.calibration.is_measuring())
     }
 
     fn admit_one(&mut self, now: Timestamp) -> bool {
-        let calibrating = self.wants_calibration() && self.calibration.measuring().is_none();
-        let candidate = if calibrating { self.calibration_input() } else { None };
-        let Some(task) = candidate.or_else(|| self.queue.pop(&self.tasks, now)) else { return false };
+        if !self.law_has_room() {
+            return false;
+        }
+        let calibrating = self.measures_next();
+        let mut candidate = if calibrating { self.calibration_input() } else { None };
+        if let Some(sized) = candidate.take_if(|(_, task)| !self.law_allows(*task)) {
+            self.sizes.push(sized);
+        }
+        let task = candidate.map(|(_, task)| task).or_else(|| self.next_task(now));
+        let Some(task) = task else { return false };
         self.plan_attempt(task, calibrating, now);
         true
     }
 
     /// The new task whose size lies nearest the next quantile, among those whose size is known.
-    fn calibration_input(&mut self) -> Option<TaskId> {
+    fn calibration_input(&mut self) -> Option<(u64, TaskId)> {
         let (queue, tasks) = (&self.queue, &self.tasks);
         self.sizes.retain(|(_, task)| queue.is_new(tasks, *task));
         if self.sizes.is_empty() {
             return None;
         }
         self.sizes.sort_unstable();
-        let measured = self.policy.calibration.inputs.saturating_sub(self.calibration.remaining());
+        let measured = self.calibration.begun();
         let at = (spread_quantile(measured) * (self.sizes.len() - 1) as f64).round() as usize;
-        Some(self.sizes.remove(at.min(self.sizes.len() - 1)).1)
+        Some(self.sizes.remove(at.min(self.sizes.len() - 1)))
     }
 
     fn plan_attempt(&mut self, task: TaskId, calibrating: bool, now: Timestamp) {
@@ -115,6 +157,7 @@ impl Scheduler {
         }
         self.record(Fact::AttemptPlanned { attempt, task, number, slot, calibrating, at: now });
         self.live.insert(attempt, Attempt::new(task, slot, calibrating, now));
+        self.law_plans(attempt, task, now);
         self.commands.push(Command::Launch { attempt, task, number, slot, path });
     }
 

@@ -47,8 +47,12 @@ pub(super) struct Attempt {
     pub(super) slot: Option<SlotId>,
     pub(super) calibrating: bool,
     pub(super) phase: Phase,
-    /// When it was admitted, then when its process started.
+    /// When it was admitted, then when its process started; later by the time that it stood still.
     pub(super) since: Timestamp,
+    /// Since when it stands still.
+    pub(super) frozen: Option<Timestamp>,
+    /// For how long it stood still before.
+    pub(super) still: Duration,
     pub(super) stop: Option<Stop>,
     pub(super) warned_slow: bool,
     /// What it used, once its process has ended; unknown of one that ended in an earlier run.
@@ -67,6 +71,8 @@ impl Attempt {
             calibrating,
             phase: Phase::Launching,
             since: now,
+            frozen: None,
+            still: Duration::ZERO,
             stop: None,
             warned_slow: false,
             usage: None,
@@ -111,7 +117,7 @@ impl super::Scheduler {
         let mut seconds = 0.0;
         for (id, attempt) in &self.live {
             let Some(slot) = attempt.slot else { continue };
-            let running_for = now.since(attempt.since);
+            let running_for = attempt.frozen.unwrap_or(now).since(attempt.since);
             seconds += running_for.as_secs_f64();
             if shown.len() < Snapshot::SHOWN {
                 shown.push(RunningAttempt {
@@ -121,6 +127,7 @@ impl super::Scheduler {
                     running_for,
                     calibrating: attempt.calibrating,
                     stopping: attempt.stop.is_some(),
+                    frozen: attempt.frozen.is_some(),
                 });
             }
         }

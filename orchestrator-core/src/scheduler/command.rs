@@ -37,6 +37,16 @@ pub enum Command {
         /// How.
         how: StopHow,
     },
+    /// Stop the attempt's process tree for a while (SIGSTOP). No answer.
+    Freeze {
+        /// The attempt.
+        attempt: AttemptId,
+    },
+    /// Let a frozen attempt's process tree go on (SIGCONT). No answer.
+    Thaw {
+        /// The attempt.
+        attempt: AttemptId,
+    },
     /// Inspect the attempt's private output. Answer: `OutputValidated`.
     Validate {
         /// The attempt.

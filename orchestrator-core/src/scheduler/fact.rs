@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ExitStatus, FailureReason, InputPath, TerminationReason};
 use crate::capacity::Baseline;
+use crate::capacity::control::FrozenFor;
 use crate::metrics::Usage;
 use crate::{AttemptId, SlotId, TaskId, Timestamp};
 
@@ -79,6 +80,26 @@ pub enum Fact {
         attempt: AttemptId,
         /// Its task.
         task: TaskId,
+    },
+    /// Its process tree is made to stand still for a while; that time counts against no limit.
+    AttemptFrozen {
+        /// The attempt.
+        attempt: AttemptId,
+        /// Its task.
+        task: TaskId,
+        /// Why.
+        why: FrozenFor,
+        /// When.
+        at: Timestamp,
+    },
+    /// It goes on.
+    AttemptThawed {
+        /// The attempt.
+        attempt: AttemptId,
+        /// Its task.
+        task: TaskId,
+        /// When.
+        at: Timestamp,
     },
     /// Its process ended.
     AttemptExited {

@@ -24,6 +24,9 @@ impl Scheduler {
         attempt.since = now;
         let task = attempt.task;
         self.calibration.started(id, now);
+        if let Some(control) = &mut self.control {
+            control.began(now, id, fingerprint.size);
+        }
         self.spawn_backoff = None;
         self.record(Fact::AttemptStarted { attempt: id, task, identity, fingerprint, at: now });
         self.set_timer(id);
@@ -34,6 +37,7 @@ impl Scheduler {
             return;
         }
         self.release_slot(id);
+        self.law_forgets(id, now);
         self.calibration.dropped(id);
         match reason {
             FailureReason::Spawn(fault @ SpawnFault::Config { .. }) => {
@@ -60,8 +64,12 @@ impl Scheduler {
     ) {
         let Some(attempt) = self.live.get_mut(&id).filter(|attempt| attempt.holds_process()) else { return };
         attempt.usage = Some(usage);
+        if let Some(from) = attempt.frozen.take() {
+            attempt.still += now.since(from);
+        }
         let (task, stop) = (attempt.task, attempt.stop.take());
         self.release_slot(id);
+        self.law_hears_exit(id, stop.is_some(), status, oom, &usage, now);
         self.record(Fact::AttemptExited { attempt: id, task, status, usage, at: now });
         let succeeded =
             stop.is_none() && status == ExitStatus::Code(0) && !(leaked && self.policy.leak_fails());
@@ -154,7 +162,7 @@ impl Scheduler {
             self.flaky += 1;
         }
         if let Some(usage) = attempt.usage {
-            self.run_times.add(usage.wall);
+            self.run_times.add(usage.wall.saturating_sub(attempt.still));
         }
         self.completed_here += 1;
         self.record(Fact::TaskCompleted { task: attempt.task, attempt: id, at: now });

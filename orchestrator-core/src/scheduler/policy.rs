@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use crate::capacity::control::ControlRules;
 use crate::capacity::{CalibrationPlan, CapacityLimits};
 use crate::config::model::{
     ConcurrencyMode, Config, Durability, Halt, LeakPolicy, ResumeKey, Retry, Timeouts,
 };
 
+/// The class of the bundled capacity plugin.
+const SYSTEM_RESOURCE_CAPACITY: &str = "SystemResourceCapacity";
 /// Completed attempts that may wait for publication before admission pauses (backpressure).
 const MAX_UNPUBLISHED: usize = 4096;
 
@@ -15,6 +18,11 @@ const MAX_UNPUBLISHED: usize = 4096;
 pub struct Policy {
     /// The user's limits on concurrency.
     pub limits: CapacityLimits,
+    /// The control law's rules, where it decides (`concurrency.mode: auto`); its `min` and `max` are those of `limits`.
+    pub law: Option<ControlRules>,
+    /// Instances of the bundled plugin that looks at CPU, memory and disk, as the control law does: their surplus stops no
+    /// work where the law decides.
+    pub covered: Vec<String>,
     /// Enabled capacity plugins; with none, the user's limits alone decide.
     pub capacity_plugins: usize,
     /// Calibration.
@@ -53,6 +61,14 @@ impl Policy {
                 max: config.concurrency.max.get(),
                 fixed: config.concurrency.mode == ConcurrencyMode::Fixed,
             },
+            law: ControlRules::in_force(config),
+            covered: config
+                .plugins
+                .capacity
+                .iter()
+                .filter(|plugin| plugin.class == SYSTEM_RESOURCE_CAPACITY)
+                .map(|plugin| plugin.name.clone())
+                .collect(),
             capacity_plugins: config.plugins.capacity.iter().filter(|plugin| plugin.enabled).count(),
             calibration: CalibrationPlan {
                 inputs: if calibration.enabled { calibration.inputs } else { 0 },

@@ -15,6 +15,8 @@ pub(super) struct Queue {
     back: VecDeque<TaskId>,
     /// Not before a moment.
     delayed: BTreeSet<(Timestamp, TaskId)>,
+    /// New tasks in a better order than that of discovery; what is not among them comes afterwards.
+    arranged: VecDeque<TaskId>,
     /// Tasks from here on are new and in order.
     cursor: usize,
 }
@@ -66,21 +68,60 @@ impl Queue {
                 return Some(task);
             }
         }
+        while let Some(task) = self.arranged.pop_front() {
+            if is_untouched(tasks, task) {
+                return Some(task);
+            }
+        }
         while self.cursor < tasks.len() {
             let task = TaskId(self.cursor as u32);
             self.cursor += 1;
             // Calibration may have taken it out of order; then it was attempted and, if need be, is delayed or back.
-            if tasks.state(task) == TaskState::Pending && tasks.detail(task).is_none() {
+            if is_untouched(tasks, task) {
                 return Some(task);
             }
         }
         None
     }
 
+    /// What [`Queue::pop`] would take.
+    pub(super) fn peek(&self, tasks: &Tasks, now: Timestamp) -> Option<TaskId> {
+        let due = self.delayed.first().filter(|(at, _)| *at <= now).map(|(_, task)| *task);
+        due.or_else(|| self.ahead(tasks).next())
+    }
+
+    /// Tasks that wait and may start now, retries left out, the next one first.
+    pub(super) fn ahead<'a>(&'a self, tasks: &'a Tasks) -> impl Iterator<Item = TaskId> + 'a {
+        let back = self.back.iter().copied().filter(|task| tasks.state(*task) == TaskState::Pending);
+        let new = (self.cursor..tasks.len()).map(|at| TaskId(at as u32));
+        back.chain(self.arranged.iter().copied().chain(new).filter(|task| is_untouched(tasks, *task)))
+    }
+
+    /// Takes one of those [`Queue::ahead`], which is about to be attempted: new ones are left out later because they are.
+    pub(super) fn take(&mut self, task: TaskId) {
+        if let Some(at) = self.back.iter().position(|one| *one == task) {
+            self.back.remove(at);
+        }
+    }
+
+    /// New tasks from the cursor on, in order of discovery.
+    pub(super) fn untouched<'a>(&'a self, tasks: &'a Tasks) -> impl Iterator<Item = TaskId> + 'a {
+        let new = (self.cursor..tasks.len()).map(|at| TaskId(at as u32));
+        new.filter(|task| is_untouched(tasks, *task))
+    }
+
+    /// A better order of new tasks.
+    pub(super) fn arrange(&mut self, order: VecDeque<TaskId>) {
+        self.arranged = order;
+    }
+
     /// Whether a task that was never attempted is still ahead of the cursor.
     pub(super) fn is_new(&self, tasks: &Tasks, task: TaskId) -> bool {
-        task.0 as usize >= self.cursor
-            && tasks.state(task) == TaskState::Pending
-            && tasks.detail(task).is_none()
+        task.0 as usize >= self.cursor && is_untouched(tasks, task)
     }
+}
+
+/// Whether a task waits that was never attempted.
+fn is_untouched(tasks: &Tasks, task: TaskId) -> bool {
+    tasks.state(task) == TaskState::Pending && tasks.detail(task).is_none()
 }

@@ -2,6 +2,7 @@
 
 use super::admission::SpawnBackoff;
 use super::attempt::{Attempt, Live, Phase, Slots};
+use super::governing::law_of;
 use super::queue::Queue;
 use super::stopping::Mode;
 use super::tasks::Tasks;
@@ -10,7 +11,8 @@ use super::{
     CapacityAnswer, Command, Counts, Discovered, Event, Fact, Fingerprint, Policy, RunFault, ScanReport,
     StoredTask, TaskState, TerminationReason,
 };
-use crate::capacity::{Baseline, Calibration, CapacityLaw};
+use crate::capacity::control::{Control, ControlState};
+use crate::capacity::{Answers, Baseline, Calibration};
 use crate::config::model::ResumeKey;
 use crate::metrics::{ProcessSample, SystemSample};
 use crate::predict::RunTimes;
@@ -38,6 +40,8 @@ pub struct Restored {
     pub next_attempt: u64,
     /// The baseline stored for this binary and flags.
     pub baseline: Option<Baseline>,
+    /// What earlier runs learned of this binary and flags.
+    pub learned: Option<ControlState>,
 }
 
 /// The scheduler: all state of a run, changed by [`Scheduler::step`] alone.
@@ -53,7 +57,16 @@ pub struct Scheduler {
     /// Attempts between exit and the end of publication.
     pub(super) unpublished: usize,
     pub(super) timers: Timers,
-    pub(super) law: CapacityLaw,
+    /// What the capacity plugins say.
+    pub(super) answers: Answers,
+    /// The control law, where it decides.
+    pub(super) control: Option<Control>,
+    /// Input sizes by task, as far as they were told; `u64::MAX` = unknown.
+    pub(super) input_sizes: Vec<u64>,
+    /// The task that came next and did not fit, and since when.
+    pub(super) head: Option<(TaskId, Timestamp)>,
+    /// The moment of the last step.
+    pub(super) now: Timestamp,
     pub(super) calibration: Calibration,
     /// Sizes of early inputs, for the choice of calibration inputs.
     pub(super) sizes: Vec<(u64, TaskId)>,
@@ -88,9 +101,19 @@ impl Scheduler {
         for task in restored.tasks {
             tasks.restore(task);
         }
+        let mut answers = Answers::new(policy.limits, policy.capacity_plugins);
+        let control =
+            law_of(&policy).map(|rules| Control::restore(rules, &restored.learned.unwrap_or_default()));
+        if control.is_some() {
+            answers.cover(policy.covered.clone());
+        }
         Self {
             queue: Queue::starting_at(tasks.restored_len()),
-            law: CapacityLaw::new(policy.limits, policy.capacity_plugins),
+            answers,
+            control,
+            input_sizes: Vec::new(),
+            head: None,
+            now: Timestamp::default(),
             calibration: Calibration::new(policy.calibration, restored.baseline),
             tasks,
             policy,
@@ -130,6 +153,7 @@ impl Scheduler {
 
     /// Takes one event, at `now` (never earlier than the previous step's), and decides.
     pub fn step(&mut self, now: Timestamp, event: Event) -> Step {
+        self.now = now;
         self.hear(now, event);
         self.check_drain(now);
         self.fire_timers(now);
@@ -162,7 +186,7 @@ impl Scheduler {
             // The wish is spent, whether the tick came in time or a little early: it is said again.
             Event::Ticked => self.wake_at = None,
             Event::StopRequested(level) => self.stop_requested(level, now),
-            Event::PolicyChanged(policy) => self.policy_changed(*policy),
+            Event::PolicyChanged(policy) => self.policy_changed(*policy, now),
         }
     }
 
@@ -205,6 +229,7 @@ impl Scheduler {
         if !self.tasks.see(task) {
             return;
         }
+        self.note_size(task, found.fingerprint);
         if new {
             if let Some(print) = found.fingerprint.filter(|_| self.calibration.is_open()) {
                 self.sizes.push((print.size, task));
@@ -254,6 +279,7 @@ impl Scheduler {
     fn scan_finished(&mut self, report: ScanReport) {
         self.missing = self.tasks.unseen_pending().len() as u64;
         self.scan = Some(report);
+        self.arrange_queue();
     }
 
     fn sampled(
@@ -278,6 +304,7 @@ impl Scheduler {
             }
         }
         self.refresh_relative_limits();
+        self.law_looks(&system, processes, now);
     }
 
     /// The last calibration input has been measured: the baseline is a fact.
@@ -289,12 +316,15 @@ impl Scheduler {
     }
 
     fn capacity_answered(&mut self, answers: Vec<CapacityAnswer>, now: Timestamp) {
-        self.law.answered(answers, self.holding);
+        self.answers.answered(answers, self.holding);
+        if let Some(control) = &mut self.control {
+            control.set_plugins(self.answers.bound());
+        }
         self.stop_surplus(now);
     }
 
-    fn policy_changed(&mut self, policy: Policy) {
-        self.law.set_limits(policy.limits);
+    fn policy_changed(&mut self, policy: Policy, now: Timestamp) {
+        self.answers.set_limits(policy.limits);
         // What the rooms were built for holds for the whole run.
         self.policy = Policy {
             has_output: self.policy.has_output,
@@ -304,6 +334,7 @@ impl Scheduler {
             resume_key: self.policy.resume_key,
             ..policy
         };
+        self.law_changes(now);
         self.reset_all_timers();
     }
 
@@ -368,10 +399,29 @@ impl Scheduler {
         self.scan.as_ref()
     }
 
-    /// What is known of one instance's needs.
+    /// What calibration measured of one instance's needs.
     #[must_use]
     pub fn baseline(&self) -> Baseline {
         self.calibration.baseline()
+    }
+
+    /// What is known of one instance's needs, for capacity plugins: as calibrated, and where the control law decides as
+    /// it is seen now.
+    #[must_use]
+    pub fn needs(&self) -> Baseline {
+        let baseline = self.calibration.baseline();
+        match self.control.as_ref().and_then(Control::each) {
+            Some((cpu_cores, rss_peak_bytes)) => {
+                Baseline { samples: baseline.samples.max(1), cpu_cores, rss_peak_bytes, ..baseline }
+            }
+            None => baseline,
+        }
+    }
+
+    /// What the control law has learned, to be kept for later runs; `None` where it does not decide.
+    #[must_use]
+    pub fn learned(&self) -> Option<ControlState> {
+        self.control.as_ref().map(Control::state)
     }
 
     /// The tasks as a store that has recorded every fact would return them (for replay checks).

@@ -57,6 +57,11 @@ impl Scheduler {
         if attempt.stop.is_some() || !attempt.holds_process() {
             return;
         }
+        if attempt.frozen.is_some() {
+            // A process that stands still hears no signal.
+            self.thaw(id, now);
+        }
+        let Some(attempt) = self.live.get_mut(&id) else { return };
         attempt.stop = Some(Stop { cause, kill_at: Some(now + self.policy.grace) });
         self.commands.push(Command::Stop { attempt: id, how: StopHow::Gracefully });
         self.set_timer(id);
@@ -64,7 +69,7 @@ impl Scheduler {
 
     /// Stops what runs above capacity: youngest first, the oldest never, so that progress is guaranteed.
     pub(super) fn stop_surplus(&mut self, now: Timestamp) {
-        let surplus = self.law.surplus(self.holding());
+        let surplus = self.answers.surplus(self.holding());
         if surplus == 0 || self.calibration.is_open() {
             return;
         }
@@ -78,7 +83,7 @@ impl Scheduler {
             .map(|(id, _)| *id)
             .take((surplus as usize).saturating_sub(already))
             .collect();
-        let bound = self.law.decide().to_string();
+        let bound = self.answers.decide().to_string();
         for id in youngest {
             let cause = StopCause::Terminate(TerminationReason::Resources { bound: bound.clone() });
             self.stop_attempt(id, cause, now);

@@ -377,7 +377,11 @@ impl Tasks {
                 }
             }
             Fact::AttemptCalibrated { task, .. } => self.set_state(*task, TaskState::Running),
-            Fact::AttemptExited { .. } | Fact::Calibrated { .. } => {}
+            // A frozen process does not outlive us: nothing of it is durable.
+            Fact::AttemptFrozen { .. }
+            | Fact::AttemptThawed { .. }
+            | Fact::AttemptExited { .. }
+            | Fact::Calibrated { .. } => {}
             Fact::OutputAccepted { task, outputs, .. } => {
                 let open = self.details.entry(*task).or_default().open.as_mut();
                 if let Some(open) = open {

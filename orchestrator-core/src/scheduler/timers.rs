@@ -32,7 +32,7 @@ fn next_look(attempt: &Attempt, policy: &Policy, run_times: &RunTimes) -> Option
     if let Some(stop) = &attempt.stop {
         return stop.kill_at;
     }
-    if !matches!(attempt.phase, Phase::Running) {
+    if !matches!(attempt.phase, Phase::Running) || attempt.frozen.is_some() {
         return None;
     }
     let timeout = resolve(policy.timeouts.attempt, run_times);
@@ -77,7 +77,10 @@ impl Scheduler {
     /// Progress is CPU time, bytes of I/O or calls of I/O (context switches alone are a poller's, not progress).
     pub(super) fn watch_progress(&mut self, sample: &ProcessSample, now: Timestamp) {
         let Some(limit) = self.policy.timeouts.stuck.map(HumanDuration::get) else { return };
-        let Some(attempt) = self.live.get_mut(&sample.attempt) else { return };
+        let Some(attempt) = self.live.get_mut(&sample.attempt).filter(|attempt| attempt.frozen.is_none())
+        else {
+            return;
+        };
         let io = sample.read_bytes.0 + sample.write_bytes.0 + sample.read_ops + sample.write_ops;
         match attempt.progress {
             Some((cpu, seen, since)) if cpu == sample.cpu_time && seen == io => {

@@ -25,6 +25,9 @@ pub struct RunningAttempt {
     pub calibrating: bool,
     /// Whether it is being stopped.
     pub stopping: bool,
+    /// Whether it stands still for now.
+    #[serde(default)]
+    pub frozen: bool,
 }
 
 /// The state of a run at one moment: what the progress view, `status` and the JSON stream show.

@@ -89,6 +89,12 @@ impl Ledger {
                 row.state = TaskState::Running;
                 Ok(())
             }
+            Fact::AttemptFrozen { attempt, task, .. } | Fact::AttemptThawed { attempt, task, .. } => {
+                let open = self.opened(*task, *attempt)?.open.as_ref();
+                let runs = open.is_some_and(|open| open.identity.is_some() && !open.exited);
+                ensure!(runs, "attempt {attempt}, which does not run, stands still or goes on");
+                Ok(())
+            }
             Fact::AttemptExited { attempt, task, .. } => {
                 let Some(open) = &mut self.opened(*task, *attempt)?.open else { return Ok(()) };
                 ensure!(!open.exited, "attempt {attempt} exited twice");

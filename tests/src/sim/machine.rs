@@ -41,6 +41,16 @@ pub(super) struct Process {
     stubborn: bool,
     /// The last word about it arrives then.
     last_word: u64,
+    /// Since when it stands still, and how long it did before.
+    pub(super) frozen: Option<u64>,
+    still: u64,
+}
+
+impl Process {
+    /// Microseconds that it has run.
+    fn ran(&self, now: u64) -> u64 {
+        self.frozen.unwrap_or(now).saturating_sub(self.starts + self.still)
+    }
 }
 
 impl World {
@@ -74,6 +84,8 @@ impl World {
             output: self.draw_output(attempt, path),
             stubborn: self.chance.hits(self.settings.stubborn),
             last_word: 0,
+            frozen: None,
+            still: 0,
         };
         self.agenda.put(process.starts, What::Starts(attempt));
         self.agenda.put(process.ends, What::Ends(attempt, 0));
@@ -188,15 +200,46 @@ impl World {
         self.agenda.put(at, What::Hear(Box::new(event)));
     }
 
+    /// Makes a process stand still: its end does not come before it goes on.
+    pub(super) fn freeze(&mut self, attempt: AttemptId) -> Check {
+        let now = self.now;
+        let Some(process) = self.processes.get_mut(&attempt) else { return Ok(()) };
+        ensure!(process.frozen.is_none(), "attempt {attempt} is made to stand still twice");
+        process.frozen = Some(now);
+        process.moved += 1;
+        self.tally.count("process stands still");
+        Ok(())
+    }
+
+    /// Lets it go on.
+    pub(super) fn thaw(&mut self, attempt: AttemptId) -> Check {
+        let now = self.now;
+        let Some(process) = self.processes.get_mut(&attempt) else { return Ok(()) };
+        let Some(from) = process.frozen.take() else {
+            return Err(format!("attempt {attempt} goes on although it does not stand still"));
+        };
+        process.still += now.saturating_sub(from);
+        process.ends += now.saturating_sub(from);
+        process.moved += 1;
+        let (ends, moved) = (process.ends.max(now), process.moved);
+        self.agenda.put(ends, What::Ends(attempt, moved));
+        self.tally.count("process goes on");
+        Ok(())
+    }
+
     /// Performs a stop. A process that has not begun yet gets the signal as soon as it has.
-    pub(super) fn signal(&mut self, attempt: AttemptId, how: StopHow) {
-        let Some(process) = self.processes.get_mut(&attempt) else { return };
+    ///
+    /// # Errors
+    /// It stands still and would not hear the signal.
+    pub(super) fn signal(&mut self, attempt: AttemptId, how: StopHow) -> Check {
+        let Some(process) = self.processes.get_mut(&attempt) else { return Ok(()) };
+        ensure!(process.frozen.is_none(), "attempt {attempt} is signalled while it stands still");
         let begun = process.starts.max(self.now);
         let (ends, status) = match how {
             StopHow::Kill => (begun + self.chance.below(30_000), ExitStatus::Signal(9)),
             StopHow::Gracefully if process.stubborn => {
                 self.tally.count("polite signal ignored");
-                return;
+                return Ok(());
             }
             StopHow::Gracefully => {
                 let status =
@@ -211,19 +254,18 @@ impl World {
             process.moved += 1;
             self.agenda.put(ends, What::Ends(attempt, process.moved));
         }
+        Ok(())
     }
 
     /// What a sample of the machine says now; processes are looked at once it is known that they run.
     pub(super) fn sample(&mut self, is_known: impl Fn(AttemptId) -> bool) -> Event {
         let now = self.now;
+        let growth = self.settings.growth;
+        let rss = |process: &Process| (1 << 20) + (process.ran(now) as f64 / 1e6 * growth as f64) as u64;
         let of = |(attempt, process): (&AttemptId, &Process)| ProcessSample {
             attempt: *attempt,
-            cpu_time: Duration::from_micros(if process.idle {
-                0
-            } else {
-                now.saturating_sub(process.starts) / 2
-            }),
-            rss: Bytes(1 << 20),
+            cpu_time: Duration::from_micros(if process.idle { 0 } else { process.ran(now) / 2 }),
+            rss: Bytes(rss(process)),
             virtual_memory: Bytes(1 << 22),
             read_bytes: Bytes(0),
             write_bytes: Bytes(0),
@@ -235,12 +277,29 @@ impl World {
         };
         let running = |(id, process): &(&AttemptId, &Process)| process.started && is_known(**id);
         let processes = self.processes.iter().filter(running).map(of).collect();
-        Event::Sampled { system: SystemSample::default(), processes, own_cpu_cores: 0.5 }
+        let own: u64 = self.processes.values().map(rss).sum();
+        let own_cpu_cores =
+            0.5 * self.processes.values().filter(|process| process.frozen.is_none()).count() as f64;
+        let others = if self.hostile { self.chance.pick(&[0, 8, 16, 40, 56]) } else { 8 };
+        let memory_total = Bytes(64 << 20);
+        let memory_used = Bytes((own + (others << 20)).min(memory_total.0));
+        let cpu_cores = self.settings.cores as f64;
+        let system = SystemSample {
+            cpu_percent: (100.0 * (own_cpu_cores + 0.1) / cpu_cores).min(100.0),
+            cpu_cores,
+            memory_total,
+            memory_used,
+            memory_available: Bytes(memory_total.0 - memory_used.0),
+            ..SystemSample::default()
+        };
+        Event::Sampled { system, processes, own_cpu_cores }
     }
 
     /// The host died: its processes are found and ended before the next run begins.
     pub(super) fn end_orphans(&mut self) {
         self.tally.add("orphan ended at start", self.processes.len() as u64);
+        let still = self.processes.values().filter(|process| process.frozen.is_some()).count();
+        self.tally.add("orphan that stood still", still as u64);
         self.processes.clear();
     }
 }

@@ -60,6 +60,7 @@ impl<'a> Run<'a> {
             retry_failed,
             next_attempt: ledger.last_attempt + 1,
             baseline: ledger.baseline,
+            learned: world.learned.clone(),
         };
         let scheduler = Scheduler::new(policy, restored);
         let (pending, commit_planned) = (VecDeque::new(), false);
@@ -83,6 +84,7 @@ impl<'a> Run<'a> {
             ending = self.turn()?;
         }
         self.world.tally.merge(self.oracle.tally());
+        self.world.learned = self.scheduler.learned();
         let ending = ending.unwrap_or(Ending::Crashed);
         if ending != Ending::Crashed {
             let open = self.ledger.rows.iter().find(|(_, row)| row.open.is_some());
@@ -169,7 +171,12 @@ impl<'a> Run<'a> {
                 let oracle = &self.oracle;
                 let sample = self.world.sample(|id| oracle.runs(id));
                 self.world.tally.count("sample");
-                return self.hear(sample);
+                let ending = self.hear(sample)?;
+                if left == 0 && self.oracle.any_frozen() {
+                    // Who stands still waits for a later sample.
+                    self.world.agenda.put(self.world.now + 1_000_000, What::Sample(0));
+                }
+                return Ok(ending);
             }
             What::Round(left) => {
                 if left > 0 {
@@ -302,10 +309,9 @@ impl<'a> Run<'a> {
                 ensure!(open == Some(attempt), "attempt {attempt} was launched, but recorded is {open:?}");
                 self.world.launch(attempt, task, &path)
             }
-            Command::Stop { attempt, how } => {
-                self.world.signal(attempt, how);
-                Ok(())
-            }
+            Command::Stop { attempt, how } => self.world.signal(attempt, how),
+            Command::Freeze { attempt } => self.world.freeze(attempt),
+            Command::Thaw { attempt } => self.world.thaw(attempt),
             Command::Validate { attempt, .. } => {
                 let at = self.world.now + self.world.latency();
                 self.world.agenda.put(at, What::Inspected(attempt));

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use orchestrator_core::capacity::control::ControlRules;
 use orchestrator_core::capacity::{CalibrationPlan, CapacityLimits};
 use orchestrator_core::config::model::{
     Backoff, Durability, Halt, HaltWhen, LeakPolicy, ResumeKey, Retry, Timeouts,
@@ -67,6 +68,11 @@ pub(super) struct Settings {
     pub(super) no_output: u32,
     pub(super) publish_faults: u32,
     pub(super) life: u64,
+    /// Whether the control law decides.
+    pub(super) law: bool,
+    pub(super) cores: u64,
+    /// How much a process grows, bytes a second; 64 MiB is all there is.
+    pub(super) growth: u64,
 }
 
 fn millis(chance: &mut Chance, low: u64, high: u64) -> Duration {
@@ -131,6 +137,9 @@ impl Settings {
             no_output: chance.rate(100),
             publish_faults: chance.rate(500),
             life: chance.pick(&[50_000, 1_000_000, 5_000_000, 20_000_000]),
+            law: chance.coin(),
+            cores: chance.pick(&[1, 2, 4, 16]),
+            growth: chance.pick(&[1 << 10, 1 << 20, 8 << 20]),
         }
     }
 
@@ -138,6 +147,8 @@ impl Settings {
     pub(super) fn policy(&self, chance: &mut Chance, hostile: bool) -> Policy {
         Policy {
             limits: limits(chance),
+            law: (self.law && chance.hits(850)).then(|| rules(chance)),
+            covered: Vec::new(),
             capacity_plugins: self.plugins,
             calibration: self.calibration,
             calibrate_only: hostile && self.calibrate_only && chance.coin(),
@@ -158,6 +169,10 @@ impl Settings {
             durability: Durability::Batch,
         }
     }
+}
+
+fn rules(chance: &mut Chance) -> ControlRules {
+    ControlRules { freeze: chance.hits(850), evict: chance.hits(850), ..ControlRules::default() }
 }
 
 fn limits(chance: &mut Chance) -> CapacityLimits {

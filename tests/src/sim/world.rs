@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use orchestrator_core::AttemptId;
+use orchestrator_core::capacity::control::ControlState;
 use orchestrator_core::scheduler::{Discovered, Event, Fingerprint, InputPath, ScanReport};
 
 use super::agenda::{Agenda, What};
@@ -36,6 +37,8 @@ pub(super) struct World {
     pub(super) private: BTreeMap<AttemptId, Private>,
     /// Files under their final names.
     pub(super) published: BTreeMap<InputPath, Published>,
+    /// What the control law learned in earlier runs.
+    pub(super) learned: Option<ControlState>,
     pub(super) disk_full: bool,
     pub(super) binary_broken: bool,
     /// Whether things still go wrong that a later run would find mended.
@@ -62,6 +65,7 @@ impl World {
             launched: BTreeSet::new(),
             private: BTreeMap::new(),
             published: BTreeMap::new(),
+            learned: None,
             disk_full: false,
             binary_broken: false,
             hostile: false,

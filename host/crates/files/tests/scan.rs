@@ -157,12 +157,12 @@ fn a_missing_input_directory_fails_the_scan_and_an_unreadable_one_below_does_not
 #[test]
 fn fingerprints_are_taken_of_early_and_of_known_files() {
     let (_keep, input, output) = places();
-    let names: Vec<String> = (0..400).map(|n| format!("f{n}")).collect();
+    let names: Vec<String> = (0..17_000).map(|n| format!("f{n}")).collect();
     touch(&input, &names.iter().map(String::as_str).collect::<Vec<_>>());
     let (batches, _) = room(&input, &output, |_| ()).scan();
     assert_eq!(batches[0].len(), 32, "the first batch is small");
     let found = batches.concat();
-    assert_eq!(found.iter().filter(|file| file.fingerprint.is_some()).count(), 256);
+    assert_eq!(found.iter().filter(|file| file.fingerprint.is_some()).count(), 16_384);
     let known = room(&input, &output, |o| o.known = Arc::new(|path| path == b"f399" || path == b"f0"));
     let found = known.scan().0.concat();
     for name in ["f399", "f0"] {

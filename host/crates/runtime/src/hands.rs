@@ -1,6 +1,6 @@
 //! Performs commands through the rooms.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -48,6 +48,8 @@ pub struct LaunchSettings {
 }
 
 const SIGKILL: StopSignal = StopSignal(9);
+const SIGCONT: StopSignal = StopSignal(18);
+const SIGSTOP: StopSignal = StopSignal(19);
 /// What has no value without a private output.
 const PRIVATE_PLACES: [Placeholder; 3] =
     [Placeholder::OutputFile, Placeholder::OutputDir, Placeholder::TempDir];
@@ -76,12 +78,14 @@ pub(crate) struct Hands {
     pub(crate) files: Box<dyn Files>,
     settings: LaunchSettings,
     in_flight: BTreeMap<AttemptId, InFlight>,
+    /// Those that stand still for now.
+    frozen: BTreeSet<AttemptId>,
     launches: u64,
 }
 
 impl Hands {
     pub(crate) fn new(executor: Box<dyn Executor>, files: Box<dyn Files>, settings: LaunchSettings) -> Self {
-        Self { executor, files, settings, in_flight: BTreeMap::new(), launches: 0 }
+        Self { executor, files, settings, in_flight: BTreeMap::new(), frozen: BTreeSet::new(), launches: 0 }
     }
 
     /// Inspects the input, prepares the private output and starts the process. `Err` is why a launch did not get as far
@@ -181,6 +185,7 @@ impl Hands {
     /// The process is gone or never came.
     pub(crate) fn ended(&mut self, attempt: AttemptId) {
         self.in_flight.remove(&attempt);
+        self.frozen.remove(&attempt);
     }
 
     /// Processes to be sampled.
@@ -221,6 +226,28 @@ impl Hands {
             (StopHow::Gracefully, KillMode::MainThenTree) => {
                 self.executor.signal(attempt, self.settings.stop_signal, SignalScope::Main);
             }
+        }
+    }
+
+    /// Makes the attempt's tree stand still.
+    pub(crate) fn freeze(&mut self, attempt: AttemptId) {
+        if self.in_flight.contains_key(&attempt) {
+            self.frozen.insert(attempt);
+            self.executor.signal(attempt, SIGSTOP, SignalScope::Tree);
+        }
+    }
+
+    /// Lets it go on.
+    pub(crate) fn thaw(&mut self, attempt: AttemptId) {
+        if self.frozen.remove(&attempt) {
+            self.executor.signal(attempt, SIGCONT, SignalScope::Tree);
+        }
+    }
+
+    /// After all were told to go on: those that stand still for a reason of ours do so again.
+    pub(crate) fn freeze_again(&self) {
+        for attempt in &self.frozen {
+            self.executor.signal(*attempt, SIGSTOP, SignalScope::Tree);
         }
     }
 

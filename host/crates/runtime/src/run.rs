@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use orchestrator_core::capacity::control::ControlState;
 use orchestrator_core::config::model::{Durability, KeepOutput};
 use orchestrator_core::scheduler::{RunFault, ScanReport, Scheduler};
 use orchestrator_core::view::Snapshot;
@@ -74,6 +75,8 @@ pub struct RunEnd {
     pub scan: Option<ScanReport>,
     /// What the turns of the loop took.
     pub ticks: TickTimes,
+    /// What the control law learned; `None` where it did not decide.
+    pub learned: Option<ControlState>,
 }
 
 /// Runs the scheduler over the rooms until nothing is left to do.

@@ -162,7 +162,7 @@ impl Turner {
             std::mem::forget(self.hands);
         }
         let scan = self.scheduler.scan_report().cloned();
-        RunEnd { ended, snapshot, scan, ticks: self.ticks.times() }
+        RunEnd { ended, snapshot, scan, ticks: self.ticks.times(), learned: self.scheduler.learned() }
     }
 
     fn hear(&mut self, message: Message) {
@@ -322,6 +322,7 @@ impl Turner {
                 (self.suspend_self)();
                 self.clock.suspended_for(from.elapsed());
                 self.hands.signal_all(SIGCONT);
+                self.hands.freeze_again();
             }
             Control::Reload(policy) => {
                 self.notice(Notice::Info("configuration read again".into()));
@@ -338,7 +339,7 @@ impl Turner {
     fn collect(&mut self) {
         let hands = &self.hands;
         self.collector.request(|| hands.targets());
-        let growing = self.scheduler.capacity().bound == orchestrator_core::capacity::Bound::WarmUp;
+        let growing = self.scheduler.capacity().is_growing();
         let pause = if growing { self.interval.min(WARM_UP_INTERVAL) } else { self.interval };
         self.next_collection = Instant::now() + pause;
     }
@@ -368,7 +369,7 @@ impl Turner {
         let round = PluginRound {
             number: self.round,
             processes,
-            calibration: self.scheduler.baseline().to_metrics(),
+            calibration: self.scheduler.needs().to_metrics(),
             current,
         };
         self.plugins.begin_round(Arc::new(round));
@@ -425,6 +426,8 @@ impl Turner {
                 }
             }
             Command::Stop { attempt, how } => self.hands.stop(attempt, how),
+            Command::Freeze { attempt } => self.hands.freeze(attempt),
+            Command::Thaw { attempt } => self.hands.thaw(attempt),
             Command::Validate { attempt, path } => self.hands.files.validate(attempt, &path),
             Command::Publish { attempt, outputs } => {
                 self.publishing += 1;

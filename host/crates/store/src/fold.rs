@@ -20,7 +20,8 @@ pub(crate) fn subject(fact: &Fact) -> Option<(TaskId, Option<AttemptId>)> {
         | Fact::AttemptFailed { attempt, task, .. }
         | Fact::AttemptTerminated { attempt, task, .. }
         | Fact::TaskFailed { attempt, task, .. } => Some((*task, Some(*attempt))),
-        Fact::Calibrated { .. } => None,
+        // What stands still for a while is not kept: its process ends with us.
+        Fact::AttemptFrozen { .. } | Fact::AttemptThawed { .. } | Fact::Calibrated { .. } => None,
     }
 }
 
@@ -83,6 +84,8 @@ pub(crate) fn task(row: &mut TaskRow, fact: &Fact, command: i64) {
         Fact::TaskNamed { .. }
         | Fact::AttemptExited { .. }
         | Fact::OutputAccepted { .. }
+        | Fact::AttemptFrozen { .. }
+        | Fact::AttemptThawed { .. }
         | Fact::Calibrated { .. } => {}
     }
 }
@@ -114,6 +117,8 @@ pub(crate) fn attempt(row: &mut AttemptRow, fact: &Fact, path: &[u8]) {
         Fact::TaskNamed { .. }
         | Fact::AttemptPlanned { .. }
         | Fact::TaskReset { .. }
+        | Fact::AttemptFrozen { .. }
+        | Fact::AttemptThawed { .. }
         | Fact::Calibrated { .. } => {}
     }
 }

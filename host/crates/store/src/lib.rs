@@ -11,6 +11,7 @@ mod error;
 mod fold;
 mod identity;
 mod journal;
+pub mod learned;
 mod load;
 mod lock;
 mod options;

@@ -35,9 +35,8 @@ impl Control {
             return Ok(());
         }
         let running = self.fleet.len();
-        match self.smallest() {
-            Some((allows, hold)) if running >= allows as usize => return Err(hold),
-            _ => {}
+        if running >= self.smallest() as usize {
+            return Err(self.smallest_hold());
         }
         if self.machine.disk_fill > self.rules.disk_threshold {
             return Err(Hold::Disk);
@@ -61,26 +60,38 @@ impl Control {
         running == 0 || running < (self.rules.min as usize).min(max)
     }
 
-    /// The smallest of the bounds that are numbers.
-    fn smallest(&self) -> Option<(u32, Hold)> {
-        let cpu = self.cpu.bound(self.machine.cores, self.rules.cpu_threshold);
-        let helps = self.limit.limit() as u32;
-        let bounds = [
-            self.rules.max.map(|max| (max, Hold::Max { max })),
-            self.plugins
-                .as_ref()
-                .map(|(allows, name)| (*allows, Hold::Plugin { instance: name.clone(), allows: *allows })),
-            cpu.map(|allows| (allows, Hold::Cpu { allows })),
-            Some((helps, Hold::Throughput { allows: helps, why: self.limit.words().to_owned() })),
-        ];
-        bounds.into_iter().flatten().min_by_key(|(allows, _)| *allows)
+    /// The bounds that are numbers; of equal ones the first says why.
+    fn numbers(&self) -> [Option<u32>; 4] {
+        [
+            self.rules.max,
+            self.plugins.as_ref().map(|(allows, _)| *allows),
+            self.cpu.bound(self.machine.cores, self.rules.cpu_threshold),
+            Some(self.limit.limit() as u32),
+        ]
+    }
+
+    fn smallest(&self) -> u32 {
+        self.numbers().into_iter().flatten().min().unwrap_or(u32::MAX)
+    }
+
+    /// The smallest of the bounds that are numbers, with its reason.
+    fn smallest_hold(&self) -> Hold {
+        let allows = self.smallest();
+        let at = self.numbers().iter().position(|number| *number == Some(allows));
+        match (at, &self.plugins) {
+            (Some(0), _) => Hold::Max { max: allows },
+            (Some(1), Some((_, instance))) => Hold::Plugin { instance: instance.clone(), allows },
+            (Some(2), _) => Hold::Cpu { allows },
+            _ => Hold::Throughput { allows, why: self.limit.words().to_owned() },
+        }
     }
 
     /// Whether this task's memory fits beside what is reserved.
     fn fits(&self, candidate: Candidate) -> Result<(), Hold> {
         let need = self.need(candidate);
         let allowed = self.allowed_memory();
-        let (wanted, of) = if self.knows_memory() {
+        let knows = self.knows_memory();
+        let (wanted, of) = if knows {
             let course = Course::new(&need, 0.0, self.progress.wall(candidate.input).map(|wall| (0.0, wall)));
             (self.others + self.forecast.with(&course, &self.growth, self.caution()), allowed)
         } else {
@@ -91,7 +102,11 @@ impl Control {
             }
             (self.others + self.forecast.plain() + need.mean, UNKNOWN_LIMIT * allowed)
         };
-        if wanted > of { Err(Hold::Memory { wanted: bytes(wanted), of: bytes(of) }) } else { Ok(()) }
+        if wanted <= of {
+            return Ok(());
+        }
+        let ours = if knows { self.forecast.peak(self.caution()) } else { self.forecast.plain() };
+        Err(Hold::Memory { reserved: bytes(self.others + ours), next: bytes(need.mean), of: bytes(of) })
     }
 
     fn caution(&self) -> Caution {
@@ -111,7 +126,7 @@ impl Control {
         };
         let hold = hold.err();
         let running = self.fleet.len() as u32;
-        let smallest = self.smallest().map_or(u32::MAX, |(allows, _)| allows);
+        let smallest = self.smallest();
         let target = match &hold {
             None => smallest.max(running + 1),
             Some(Hold::Max { .. } | Hold::Plugin { .. } | Hold::Cpu { .. } | Hold::Throughput { .. }) => {

@@ -7,6 +7,8 @@ const MEMORY: f64 = 6.0;
 /// Completions over which the long-run average is taken.
 const COMPLETIONS: usize = 30;
 const ENOUGH: usize = 5;
+/// However much others use, this share of the cores is ours: processes that only wait harm nobody.
+const OURS: f64 = 0.05;
 
 /// How many processes the cores bear.
 #[derive(Clone, Debug, Default)]
@@ -53,7 +55,7 @@ impl CpuBound {
     /// How many processes keep the cores below the threshold; at least 1; `None` before the first reading.
     pub(super) fn bound(&self, cores: f64, threshold: f64) -> Option<u32> {
         let each = self.each()?.max(1e-3);
-        let free = threshold * cores - self.background;
+        let free = (threshold * cores - self.background).max(OURS * cores);
         Some(((free / each + 1e-6).floor() as u32).max(1))
     }
 }
@@ -74,5 +76,9 @@ mod tests {
         assert_eq!(cpu.bound(16.0, 0.8), Some(4));
         cpu.others(100.0);
         assert_eq!(cpu.bound(16.0, 0.8), Some(1));
+        let mut waiting = CpuBound::default();
+        waiting.sampled(0.04, 4.0, 1.0);
+        waiting.others(100.0);
+        assert_eq!(waiting.bound(16.0, 0.8), Some(80), "what only waits goes on beside others");
     }
 }

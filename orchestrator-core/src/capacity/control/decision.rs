@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::Bytes;
 
 /// Why no more may start.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Hold {
     /// `concurrency.max`.
@@ -36,8 +36,10 @@ pub enum Hold {
     },
     /// Memory that the running tasks will need is reserved.
     Memory {
-        /// Reserved, the task that wants to start and the margins included.
-        wanted: Bytes,
+        /// In use by others and reserved for what runs, margins included.
+        reserved: Bytes,
+        /// What the task that wants to start is expected to need.
+        next: Bytes,
         /// What may be in use.
         of: Bytes,
     },
@@ -68,7 +70,9 @@ impl fmt::Display for Hold {
             Self::Plugin { instance, allows } => write!(f, "plugin {instance} allows {allows}"),
             Self::Cpu { allows } => write!(f, "CPU: the threshold bears {allows}"),
             Self::Throughput { allows, why } => write!(f, "throughput: {allows}, {why}"),
-            Self::Memory { wanted, of } => write!(f, "memory: one more would reserve {wanted} of {of}"),
+            Self::Memory { reserved, next, of } => {
+                write!(f, "memory: {reserved} of {of} reserved, the next needs {next}")
+            }
             Self::FirstResults => {
                 f.write_str("memory: until first results tell what a task needs, few run at once")
             }
@@ -81,7 +85,7 @@ impl fmt::Display for Hold {
 }
 
 /// What each bound allows by itself; `None` = it says nothing yet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Allowed {
     /// The cores.
     pub cpu: Option<u32>,
@@ -110,12 +114,13 @@ pub struct ControlDecision {
 
 impl Allowed {
     /// The numbers in words, without those of the active bound.
-    fn others(&self, hold: Option<&Hold>) -> String {
+    pub(crate) fn others(&self, hold: Option<&Hold>) -> String {
         let mut out = String::new();
         let mut add = |name: &str, allows: Option<u32>, shown: bool| {
             if let Some(allows) = allows.filter(|_| !shown) {
+                let words = if out.is_empty() { " would allow" } else { "" };
                 let separator = if out.is_empty() { "" } else { ", " };
-                let _ = write!(out, "{separator}{name} {allows}");
+                let _ = write!(out, "{separator}{name}{words} {allows}");
             }
         };
         add("CPU", self.cpu, matches!(hold, Some(Hold::Cpu { .. })));
@@ -135,7 +140,7 @@ impl fmt::Display for ControlDecision {
             f.write_str("another may start")?;
         }
         let others = self.allowed.others(self.hold.as_ref());
-        if others.is_empty() { f.write_str(")") } else { write!(f, "; would allow: {others})") }
+        if others.is_empty() { f.write_str(")") } else { write!(f, "; {others})") }
     }
 }
 
@@ -145,17 +150,17 @@ mod tests {
 
     #[test]
     fn a_decision_names_the_bound_and_what_the_others_would_allow() {
-        let hold = Hold::Memory { wanted: Bytes(13 << 30), of: Bytes(12 << 30) };
+        let hold = Hold::Memory { reserved: Bytes(11 << 30), next: Bytes(2 << 30), of: Bytes(12 << 30) };
         let allowed = Allowed { cpu: Some(19), throughput: Some(40), ..Allowed::default() };
         let decision = ControlDecision { target: 14, hold: Some(hold), allowed };
         assert_eq!(
             decision.to_string(),
-            "capacity 14 (memory: one more would reserve 13.0 GiB of 12.0 GiB; would allow: CPU 19, throughput 40)"
+            "capacity 14 (memory: 11.0 GiB of 12.0 GiB reserved, the next needs 2.0 GiB; CPU would allow 19, throughput 40)"
         );
         let decision = ControlDecision { hold: Some(Hold::Cpu { allows: 14 }), ..decision };
         assert_eq!(
             decision.to_string(),
-            "capacity 14 (CPU: the threshold bears 14; would allow: throughput 40)"
+            "capacity 14 (CPU: the threshold bears 14; throughput would allow 40)"
         );
     }
 }

@@ -2,18 +2,30 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::growth::Life;
 use super::reading::Candidate;
 use super::size_law::Need;
 use crate::AttemptId;
 
 /// Why an attempt stands still.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum FrozenFor {
     /// More ran than helps.
     Throughput,
     /// Memory was about to run out.
     Memory,
+}
+
+impl std::fmt::Display for FrozenFor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Throughput => "more ran than helps",
+            Self::Memory => "memory was about to run out",
+        })
+    }
 }
 
 /// A running attempt.

@@ -47,6 +47,10 @@ impl Life {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.points.is_empty()
+    }
+
     pub(super) fn points(&self) -> impl Iterator<Item = (f64, f64, f64)> + '_ {
         self.points.iter().copied()
     }

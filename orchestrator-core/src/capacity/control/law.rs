@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::cpu::CpuBound;
-use super::fleet::{Fleet, Member};
+use super::fleet::{Fleet, FrozenFor, Member};
 use super::forecast::{Course, Forecast};
 use super::growth::{Growth, Life};
 use super::knee::KneeFinder;
@@ -24,6 +24,8 @@ const UNKNOWN_SHARE: f64 = 0.02;
 const AFTER_OOM: f64 = 1.5;
 /// A task that stood still for more than this share of its life says nothing of run times.
 const STILL: f64 = 0.3;
+/// Completed tasks that are learned from between two readings: where they come by the thousand, these say it all.
+const LEARNED: u32 = 200;
 
 /// The control law. Pure: the same events give the same decisions, live, in simulation and in replay.
 ///
@@ -63,6 +65,8 @@ pub struct Control {
     pub(super) moved: Rate,
     /// Whether the laws have learned since needs were worked out.
     pub(super) stale: bool,
+    /// Completed tasks learned from since the last reading.
+    pub(super) learned: u32,
     records: Records,
 }
 
@@ -94,6 +98,7 @@ impl Control {
             integral_sampled: 0.0,
             moved: Rate::default(),
             stale: false,
+            learned: 0,
             records: Records::default(),
         }
     }
@@ -107,6 +112,7 @@ impl Control {
         for one in state.completed.iter().filter(|one| one.is_sane()) {
             law.learn(*one);
         }
+        law.learned = 0;
         law.sizes.refresh();
         law.progress.refresh();
         law
@@ -185,19 +191,25 @@ impl Control {
         let wall = now - member.since;
         let ran = wall - member.still;
         let input = member.candidate.input;
-        self.learn(Completed { input, peak: used.peak, cpu: used.cpu, io: used.io, seconds: ran });
         self.raised.remove(&member.candidate.task);
         self.limit.completed();
+        if self.learned >= LEARNED {
+            return;
+        }
+        self.learn(Completed { input, peak: used.peak, cpu: used.cpu, io: used.io, seconds: ran });
         if wall > 0.0 && member.still < STILL * wall {
             let beside = (self.integral - member.integral_at_start) / wall;
             self.knees.completed(beside, ran, log_size(input));
         }
         let (progress, all) = (&self.progress, (used.io, used.cpu));
         let life = member.life.points().map(|(io, cpu, rss)| (progress.share_of((io, cpu), all), rss));
-        self.growth.completed(life, used.peak.max(1.0));
+        if !member.life.is_empty() {
+            self.growth.completed(life, used.peak.max(1.0));
+        }
     }
 
     fn learn(&mut self, one: Completed) {
+        self.learned += 1;
         self.sizes.observe(one.input, one.peak);
         self.progress.completed(one.io, one.cpu, one.seconds, one.input);
         self.cpu.completed(one.cpu, one.seconds);
@@ -214,6 +226,45 @@ impl Control {
             Need { mean, own: 0.5 * mean, common: 0.0 }
         });
         Need { mean: raised * need.mean, own: raised * need.own, common: raised * need.common }
+    }
+
+    /// The process of an attempt that was started runs since now, on an input of this size.
+    pub fn began(&mut self, now: Timestamp, attempt: AttemptId, input: u64) {
+        let now = self.advance(now);
+        let integral = self.integral;
+        if let Some(member) = self.fleet.get_mut(&attempt) {
+            member.since = now;
+            member.integral_at_start = integral;
+            if member.candidate.input != Some(input) {
+                member.candidate.input = Some(input);
+                self.stale = true;
+            }
+        }
+    }
+
+    /// Why an attempt stands still, if it does.
+    #[must_use]
+    pub fn frozen_for(&self, attempt: AttemptId) -> Option<FrozenFor> {
+        self.fleet.get(&attempt)?.frozen
+    }
+
+    /// Lets an attempt that is being stopped go on, so that it hears the signal.
+    pub fn thawed(&mut self, now: Timestamp, attempt: AttemptId) {
+        self.advance(now);
+        if let Some(member) = self.fleet.get_mut(&attempt)
+            && member.frozen.take().is_some()
+        {
+            self.active += 1;
+        }
+    }
+
+    /// What one process needs as far as is known now: cores that it keeps busy, and its expected peak memory, bytes.
+    #[must_use]
+    pub fn each(&self) -> Option<(f64, f64)> {
+        let cores = self.cpu.each()?;
+        let largest = self.fleet.values().map(Member::rss).fold(0.0, f64::max);
+        let peak = self.sizes.need(None).map_or(largest, |need| need.mean);
+        Some((cores, peak))
     }
 
     /// Median run time of late, s.

@@ -147,6 +147,11 @@ impl ThroughputLimit {
         self.limit.min(LARGEST)
     }
 
+    /// As many as there are cores are worth a try.
+    pub(super) fn begin(&mut self, cores: f64) {
+        self.limit = self.limit.max(cores.floor()).min(LARGEST);
+    }
+
     pub(super) fn words(&self) -> &'static str {
         match self.mode {
             Mode::Ramp => "growing step by step as long as more is faster",

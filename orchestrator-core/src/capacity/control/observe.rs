@@ -30,6 +30,10 @@ impl Control {
     ) -> Vec<Intervention> {
         let now = self.advance(now);
         self.machine = machine;
+        self.learned = 0;
+        if self.sampled_at.is_none() {
+            self.limit.begin(machine.cores);
+        }
         let since = self.sampled_at.replace(now).map_or(0.0, |before| now - before);
         self.measure(now, since, attempts);
         self.renew();
@@ -37,7 +41,7 @@ impl Control {
         let lately = self.mean_active.max(self.active as f64);
         let moment = Moment { now, active: lately, others, cores: machine.cores };
         self.limit.decide(moment, &self.progress, &self.knees);
-        let out = self.intervene(now, others);
+        let out = self.intervene(now);
         self.active = active(&self.fleet);
         let lately = self.mean_active.max(self.active as f64);
         self.pace = (PACE * lately) as usize + 1;
@@ -51,7 +55,11 @@ impl Control {
         [cpu, plugins, self.rules.max].into_iter().flatten().map(f64::from).fold(f64::INFINITY, f64::min)
     }
 
-    fn intervene(&mut self, now: f64, others: f64) -> Vec<Intervention> {
+    /// What lies above the user's maximum or a plugin's word is none of the freezer's business: it ends by itself, or the
+    /// plugins' surplus is stopped.
+    fn intervene(&mut self, now: f64) -> Vec<Intervention> {
+        let cpu = self.cpu.bound(self.machine.cores, self.rules.cpu_threshold);
+        let others = cpu.map_or(f64::INFINITY, f64::from);
         let allowed = (self.rules.memory_threshold * self.machine.memory_total).max(1.0);
         let surplus = Surplus {
             now,

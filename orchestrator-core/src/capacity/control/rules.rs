@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
+use crate::config::model::{ConcurrencyMode, Learn};
 
 /// Numbers that the user may set, and the defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,7 +55,17 @@ impl ControlRules {
             disk_threshold: limits.disk_usage_threshold_percent.get() / 100.0,
             min: config.concurrency.min,
             max: config.concurrency.max.get(),
+            caution: config.concurrency.caution,
+            freeze: config.concurrency.freeze,
+            evict: config.concurrency.evict,
             ..Self::default()
         }
+    }
+
+    /// The rules of a configuration that lets the law decide; `None` where a fixed number or the plugins alone do.
+    #[must_use]
+    pub fn in_force(config: &Config) -> Option<Self> {
+        let auto = config.concurrency.mode == ConcurrencyMode::Auto && config.learn != Learn::Off;
+        auto.then(|| Self::of(config))
     }
 }

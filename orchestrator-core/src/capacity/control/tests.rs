@@ -109,7 +109,7 @@ proptest! {
                 Some(Hold::Throughput { allows, .. }) => {
                     assert!(allows == smallest && n >= allows && Some(allows) == allowed.throughput);
                 }
-                Some(Hold::Memory { wanted, of }) => assert!(wanted > of && n < smallest),
+                Some(Hold::Memory { next, of, .. }) => assert!(next.0 > 0 && of.0 > 0 && n < smallest),
                 Some(Hold::MemoryInUse { used, of }) => assert!(used > of && n < smallest),
                 Some(Hold::Frozen { frozen }) => assert!(frozen > 0 && frozen < n),
                 Some(Hold::FirstResults) => assert!(!law.knows_memory()),

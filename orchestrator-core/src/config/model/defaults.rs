@@ -121,7 +121,14 @@ impl Plugin {
 
 impl Default for Concurrency {
     fn default() -> Self {
-        Self { min: 1, max: Limit::AUTO, mode: ConcurrencyMode::Auto }
+        Self {
+            min: 1,
+            max: Limit::AUTO,
+            mode: ConcurrencyMode::Auto,
+            caution: 2.0,
+            freeze: true,
+            evict: true,
+        }
     }
 }
 

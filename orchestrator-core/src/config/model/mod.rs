@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use isolation::{Grants, Isolation};
 pub use lifecycle::{Backoff, Halt, HaltWhen, KillMode, LeakPolicy, Retry, Shutdown, Timeouts};
 pub use records::{KeepOutput, LogFormat, LogLevel, Logging, Metrics, Resume, ResumeKey, Retention, State};
-pub use resources::{Calibration, Concurrency, ConcurrencyMode, Plugin, Plugins, ResourceLimits};
+pub use resources::{Calibration, Concurrency, ConcurrencyMode, Learn, Plugin, Plugins, ResourceLimits};
 pub use trust::{Sha256, Trust, is_public_key};
 pub use work::{Binary, Durability, Input, Output, Validation};
 
@@ -40,6 +40,8 @@ pub struct Config {
     pub plugins: Plugins,
     /// Bounds on the number of processes at a time.
     pub concurrency: Concurrency,
+    /// What is learned from finished files about those to come.
+    pub learn: Learn,
     /// What happens after a failure.
     pub retry: Retry,
     /// How long a process may take.

@@ -92,26 +92,50 @@ pub struct Plugin {
     pub max_memory: ByteSize,
 }
 
-/// Bounds on the number of processes at a time.
+/// Bounds on the number of processes at a time, and how it follows the machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Concurrency {
     /// The least number: so many run even if the capacity plugins say fewer.
     #[schemars(range(min = 1))]
     pub min: u32,
-    /// The largest number; auto leaves it to the capacity plugins.
+    /// The largest number; auto leaves it to the capacity plugins and the machine.
     pub max: Limit,
-    /// Whether the number follows the capacity plugins or stays at `max`.
+    /// Who says how many run between `min` and `max`.
     pub mode: ConcurrencyMode,
+    /// With `mode: auto`, how much memory is kept in reserve for what running processes may need beyond what is
+    /// expected of them, in standard deviations: less is faster, more is safer.
+    #[schemars(range(min = 0.0, max = 10.0))]
+    pub caution: f64,
+    /// With `mode: auto`, whether processes may be stopped for a while (SIGSTOP) when too many run or memory runs short.
+    pub freeze: bool,
+    /// With `mode: auto`, whether the youngest processes may be ended when memory runs out; their files come again, and no
+    /// try is lost.
+    pub evict: bool,
 }
 
-/// Whether the number of processes follows the machine.
+/// Who says how many processes run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ConcurrencyMode {
-    /// Between `min` and `max`, as many as the capacity plugins allow.
+    /// The capacity plugins are upper bounds; below them the number follows CPU, memory and throughput as the work goes on.
     #[default]
     Auto,
+    /// The capacity plugins alone, by what calibration measured.
+    Calibrated,
     /// Always `max`.
     Fixed,
+}
+
+/// What is learned from finished files about those to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Learn {
+    /// Nothing: as `concurrency.mode: calibrated`.
+    Off,
+    /// Memory, run time and CPU by input size, anew in every run.
+    Run,
+    /// The same, kept for later runs of the same program with the same flags.
+    #[default]
+    AcrossRuns,
 }

@@ -1,5 +1,7 @@
 //! Admissions: only within capacity, only what waits, the lowest free slot, never a task twice.
 
+use std::time::Duration;
+
 use orchestrator_core::scheduler::{Command, Fact, InputPath, Step};
 use orchestrator_core::{AttemptId, SlotId, TaskId, Timestamp};
 
@@ -83,6 +85,9 @@ impl Oracle {
             slot: Some(slot),
             phase: Phase::Launching,
             since: now,
+            began: now,
+            frozen: None,
+            still: Duration::ZERO,
             stop: None,
             warned: false,
             progress: None,
@@ -92,16 +97,20 @@ impl Oracle {
         Ok(())
     }
 
-    /// While calibration is wanted, one measured attempt at a time is started and nothing else.
+    /// While calibration is wanted, one measured attempt at a time is started and nothing else; where the law decides, as
+    /// many as are still to be measured, and others after them.
     fn check_measuring(&mut self, planned: &Planned) -> Check {
         let attempt = planned.attempt;
-        let wanted =
-            self.calibration.is_open() && (!self.capacity.limits.fixed || self.policy.calibrate_only);
+        let open = self.calibration.is_open() && (!self.capacity.limits.fixed || self.policy.calibrate_only);
+        let others = self.calibration.measuring.len() as u32;
+        let missing = self.calibration.tried + others < self.calibration.plan.inputs;
+        let wanted = open && (self.measures_alone() || missing);
         ensure!(planned.calibrating == wanted, "attempt {attempt} calibrating: {}", planned.calibrating);
+        if self.measures_alone() {
+            ensure!(others == 0, "attempt {attempt} was admitted while another is measured");
+        }
         if wanted {
-            let other = self.calibration.measuring;
-            ensure!(other.is_none(), "attempt {attempt} was admitted while {other:?} is measured");
-            self.calibration.measuring = Some(attempt);
+            self.calibration.measuring.insert(attempt);
         }
         Ok(())
     }

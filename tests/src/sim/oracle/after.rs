@@ -137,9 +137,9 @@ impl Oracle {
     fn check_work_conserved(&mut self, now: Timestamp, scheduler: &Scheduler) -> Check {
         let capacity = scheduler.capacity();
         let target = capacity.target;
-        let (holding, upper, lower) = (self.holding(), self.capacity.upper(), self.capacity.lower());
-        let measuring =
-            self.calibration.is_open() && (!self.capacity.limits.fixed || self.policy.calibrate_only);
+        let (holding, upper) = (self.holding(), self.capacity.upper());
+        let lower = self.capacity.lower(self.law_decides());
+        let measuring = self.measures_alone();
         if self.refused.is_none() && !measuring {
             ensure!((lower..=upper).contains(&target), "{capacity} is not within {lower} to {upper}");
         }
@@ -149,7 +149,7 @@ impl Oracle {
         }
         let waits = self.queued().find(|(_, retry_at)| retry_at.is_none_or(|due| due <= now));
         ensure!(waits.is_none(), "{waits:?} waits although {holding} of {capacity} hold a slot");
-        let free = measuring && self.calibration.measuring.is_none();
+        let free = measuring && self.calibration.measuring.is_empty();
         ensure!(!measuring || target == holding + u32::from(free), "{capacity} while measuring");
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! How many may run: an independent reading of the law of capacity and of calibration.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use orchestrator_core::AttemptId;
 use orchestrator_core::capacity::{CalibrationPlan, CapacityLimits};
@@ -71,7 +71,10 @@ impl Capacity {
     }
 
     /// At least this many are to hold a slot while there is work.
-    pub(super) fn lower(&self) -> u32 {
+    pub(super) fn lower(&self, law: bool) -> u32 {
+        if law {
+            return self.min();
+        }
         let max = self.limits.max.unwrap_or(u32::MAX);
         match (self.limits.fixed, self.expected) {
             (true, _) => max,
@@ -94,14 +97,14 @@ impl Capacity {
 pub(super) struct Calibration {
     pub(super) plan: CalibrationPlan,
     reused: bool,
-    pub(super) measuring: Option<AttemptId>,
+    pub(super) measuring: BTreeSet<AttemptId>,
     pub(super) tried: u32,
     pub(super) samples: u32,
 }
 
 impl Calibration {
     pub(super) fn new(plan: CalibrationPlan, reused: bool) -> Self {
-        Self { plan, reused, measuring: None, tried: 0, samples: 0 }
+        Self { plan, reused, measuring: BTreeSet::new(), tried: 0, samples: 0 }
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -110,8 +113,7 @@ impl Calibration {
 
     /// A measurement was taken, or cannot be.
     pub(super) fn tried(&mut self, attempt: AttemptId, counts: bool) {
-        if self.measuring == Some(attempt) {
-            self.measuring = None;
+        if self.measuring.remove(&attempt) {
             self.tried += 1;
             self.samples += u32::from(counts);
         }
@@ -119,8 +121,6 @@ impl Calibration {
 
     /// The measurement is dropped: another input will be measured.
     pub(super) fn dropped(&mut self, attempt: AttemptId) {
-        if self.measuring == Some(attempt) {
-            self.measuring = None;
-        }
+        self.measuring.remove(&attempt);
     }
 }

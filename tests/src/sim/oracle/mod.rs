@@ -142,7 +142,8 @@ impl Oracle {
         let admission = step.facts.iter().position(planned).unwrap_or(step.facts.len());
         let (outcome, admitted) = step.facts.split_at(admission);
         let ended = self.check_outcome(now, event, expected, outcome)?;
-        self.check_stops(now, step, &surplus, &stuck)?;
+        let looked = matches!(event, Event::Sampled { .. });
+        self.check_stops(now, step, &surplus, &stuck, looked)?;
         self.check_admission(now, admitted, step)?;
         self.check_commands(now, event, step, outcome, &ended)?;
         self.check_after(at, event, scheduler)
@@ -195,6 +196,24 @@ impl Oracle {
         self.live.values().filter(|shadow| shadow.slot.is_some()).count() as u32
     }
 
+    /// Whether the control law decides how many run.
+    fn law_decides(&self) -> bool {
+        self.policy.law.is_some() && !self.capacity.limits.fixed
+    }
+
+    /// Whether one measured attempt runs at a time and nothing else.
+    fn measures_alone(&self) -> bool {
+        let limits = self.capacity.limits;
+        self.calibration.is_open()
+            && (!limits.fixed || self.policy.calibrate_only)
+            && (!self.law_decides() || self.policy.calibrate_only)
+    }
+
+    /// Whether any attempt stands still.
+    pub(super) fn any_frozen(&self) -> bool {
+        self.live.values().any(|shadow| shadow.frozen.is_some())
+    }
+
     /// Attempts between exit and the end of publication.
     fn unpublished(&self) -> usize {
         self.live.values().filter(|shadow| !shadow.holds_process()).count()
@@ -243,9 +262,12 @@ impl Oracle {
         let mut discarded = Vec::new();
         let mut validations = 0;
         let mut publications = 0;
+        let (mut freezes, mut thaws) = (Vec::new(), Vec::new());
         for command in &step.commands {
             match command {
                 Command::Launch { .. } | Command::Stop { .. } => {}
+                Command::Freeze { attempt } => freezes.push(*attempt),
+                Command::Thaw { attempt } => thaws.push(*attempt),
                 Command::Validate { attempt, path } => {
                     validations += 1;
                     let shadow = self.live.get(attempt).filter(|shadow| shadow.phase == Phase::Validating);
@@ -291,6 +313,18 @@ impl Oracle {
                 }
             }
         }
+        let recorded =
+            |wanted: fn(&Fact) -> Option<AttemptId>| outcome.iter().filter_map(wanted).collect::<Vec<_>>();
+        let frozen = recorded(|fact| match fact {
+            Fact::AttemptFrozen { attempt, .. } => Some(*attempt),
+            _ => None,
+        });
+        let thawed = recorded(|fact| match fact {
+            Fact::AttemptThawed { attempt, .. } => Some(*attempt),
+            _ => None,
+        });
+        ensure!(frozen == freezes, "recorded as frozen: {frozen:?}, commanded: {freezes:?}");
+        ensure!(thawed == thaws, "recorded as thawed: {thawed:?}, commanded: {thaws:?}");
         discarded.sort_unstable();
         let mut ended = ended.to_vec();
         ended.sort_unstable();

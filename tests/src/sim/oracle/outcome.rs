@@ -164,6 +164,9 @@ impl Oracle {
                 slot: None,
                 phase: Phase::Publishing,
                 since: Timestamp(0),
+                began: Timestamp(0),
+                frozen: None,
+                still: std::time::Duration::ZERO,
                 stop: None,
                 warned: false,
                 progress: None,
@@ -242,6 +245,8 @@ impl Oracle {
             match fact {
                 Fact::Calibrated { .. } => announced += 1,
                 Fact::AttemptCalibrated { attempt, .. } => self.check_calibrated(now, event, *attempt)?,
+                Fact::AttemptFrozen { attempt, .. } => self.check_frozen(now, event, *attempt)?,
+                Fact::AttemptThawed { attempt, .. } => self.check_thawed(now, *attempt)?,
                 fact => {
                     let at = expected.iter().position(|expect| expect.is(fact));
                     let Some(at) = at else {
@@ -290,12 +295,43 @@ impl Oracle {
 
     fn check_calibrated(&mut self, now: Timestamp, event: &Event, attempt: AttemptId) -> Check {
         ensure!(matches!(event, Event::Sampled { .. }), "attempt {attempt} was calibrated without a sample");
-        ensure!(self.calibration.measuring == Some(attempt), "attempt {attempt} was not being measured");
+        ensure!(self.calibration.measuring.contains(&attempt), "attempt {attempt} was not being measured");
         let plan = self.calibration.plan;
-        let ran = self.live.get(&attempt).map_or_else(Default::default, |shadow| now.since(shadow.since));
+        let ran = self.live.get(&attempt).map_or_else(Default::default, |shadow| now.since(shadow.began));
         ensure!(ran >= plan.warmup + plan.duration, "attempt {attempt} was measured for {ran:?} only");
         self.calibration.tried(attempt, true);
         self.tally.count("calibration window completed");
+        Ok(())
+    }
+
+    /// Only the control law makes anything stand still, at a sample, and never the oldest.
+    fn check_frozen(&mut self, now: Timestamp, event: &Event, attempt: AttemptId) -> Check {
+        ensure!(matches!(event, Event::Sampled { .. }), "attempt {attempt} was frozen without a sample");
+        let may = self.law_decides() && self.policy.law.is_some_and(|law| law.freeze);
+        ensure!(may, "attempt {attempt} was frozen although nothing may be");
+        let oldest = self.live.iter().find(|(_, shadow)| shadow.holds_process()).map(|(id, _)| *id);
+        ensure!(oldest != Some(attempt), "attempt {attempt} was frozen, the oldest");
+        let Some(shadow) = self.live.get_mut(&attempt) else {
+            return Err(format!("attempt {attempt} was frozen, which is not live"));
+        };
+        ensure!(shadow.runs_unstopped(), "attempt {attempt} was frozen, which does not simply run");
+        shadow.frozen = Some(now);
+        self.tally.count("attempt frozen");
+        Ok(())
+    }
+
+    /// What stood still counts against no limit.
+    fn check_thawed(&mut self, now: Timestamp, attempt: AttemptId) -> Check {
+        let Some(shadow) = self.live.get_mut(&attempt) else {
+            return Err(format!("attempt {attempt} was thawed, which is not live"));
+        };
+        let Some(from) = shadow.frozen.take() else {
+            return Err(format!("attempt {attempt} was thawed, but it was not frozen"));
+        };
+        shadow.still += now.since(from);
+        shadow.since = shadow.since + now.since(from);
+        shadow.progress = None;
+        self.tally.count("attempt thawed");
         Ok(())
     }
 
@@ -307,6 +343,7 @@ impl Oracle {
                 if let Some(shadow) = self.live.get_mut(attempt) {
                     shadow.phase = Phase::Running;
                     shadow.since = now;
+                    shadow.began = now;
                     if shadow.stop.is_some() {
                         self.tally.count("start heard while being stopped");
                     }
@@ -316,7 +353,9 @@ impl Oracle {
                 if let Some(shadow) = self.live.get_mut(attempt) {
                     shadow.slot = None;
                     shadow.phase = Phase::Validating;
-                    shadow.wall = Some(usage.wall);
+                    let still = shadow.frozen.take().map_or_else(Default::default, |from| now.since(from));
+                    shadow.still += still;
+                    shadow.wall = Some(usage.wall.saturating_sub(shadow.still));
                 }
             }
             Fact::OutputAccepted { attempt, .. } => {

@@ -51,6 +51,11 @@ pub(super) struct Shadow {
     pub(super) slot: Option<SlotId>,
     pub(super) phase: Phase,
     pub(super) since: Timestamp,
+    /// When its process started, however long it stood still since.
+    pub(super) began: Timestamp,
+    /// Since when it stands still, and for how long it did before.
+    pub(super) frozen: Option<Timestamp>,
+    pub(super) still: Duration,
     pub(super) stop: Option<Stopping>,
     pub(super) warned: bool,
     /// CPU time and I/O as last sampled, and since when they have been the same.
@@ -65,6 +70,6 @@ impl Shadow {
     }
 
     pub(super) fn runs_unstopped(&self) -> bool {
-        self.phase == Phase::Running && self.stop.is_none()
+        self.phase == Phase::Running && self.stop.is_none() && self.frozen.is_none()
     }
 }

@@ -26,7 +26,10 @@ impl Oracle {
         };
         let mut stuck = Vec::new();
         for sample in processes {
-            let Some(shadow) = self.live.get_mut(&sample.attempt) else { continue };
+            let Some(shadow) = self.live.get_mut(&sample.attempt).filter(|shadow| shadow.frozen.is_none())
+            else {
+                continue;
+            };
             let io = sample.read_bytes.0 + sample.write_bytes.0 + sample.read_ops + sample.write_ops;
             let (cpu, before, since) = shadow.progress.unwrap_or((sample.cpu_time, io, now));
             let moved = cpu != sample.cpu_time || before != io;
@@ -45,6 +48,7 @@ impl Oracle {
         step: &Step,
         surplus: &[AttemptId],
         stuck: &[AttemptId],
+        looked: bool,
     ) -> Check {
         if let Mode::Draining(Some(deadline)) = self.mode
             && deadline <= now
@@ -55,10 +59,12 @@ impl Oracle {
         if self.policy.calibrate_only && self.mode == Mode::Working && !self.calibration.is_open() {
             self.mode = Mode::Draining(None);
         }
+        // The law evicts at samples alone, and never the oldest of those that hold a process.
+        let evictions = looked && self.law_decides() && self.policy.law.is_some_and(|law| law.evict);
         for command in &step.commands {
             let Command::Stop { attempt, how } = command else { continue };
             match how {
-                StopHow::Gracefully => self.check_stop(now, *attempt, surplus, stuck)?,
+                StopHow::Gracefully => self.check_stop(now, *attempt, surplus, stuck, evictions)?,
                 StopHow::Kill => self.check_kill(now, *attempt)?,
             }
         }
@@ -75,13 +81,16 @@ impl Oracle {
         id: AttemptId,
         surplus: &[AttemptId],
         stuck: &[AttemptId],
+        evictions: bool,
     ) -> Check {
+        let oldest = self.live.iter().find(|(_, shadow)| shadow.holds_process()).map(|(id, _)| *id);
         let (timeout, mode, grace) = (self.policy.timeouts.attempt, self.mode, self.policy.grace);
         let Some(shadow) = self.live.get_mut(&id) else {
             return Err(format!("stop of attempt {id}, which is not live"));
         };
         ensure!(shadow.holds_process(), "stop of attempt {id}, which has no process any more");
         ensure!(shadow.stop.is_none(), "second stop of attempt {id}");
+        ensure!(shadow.frozen.is_none(), "attempt {id} is stopped while it stands still");
         let mut causes = Vec::new();
         if shadow.phase == Phase::Running && self.walls.is_due(timeout, shadow.since, now) {
             causes.push(Cause::Timeout);
@@ -98,6 +107,10 @@ impl Oracle {
         if let Mode::Stopping(cause) = mode {
             causes.push(cause);
             self.tally.count("stopped: end of the run");
+        }
+        if evictions && oldest != Some(id) {
+            self.tally.count(if causes.is_empty() { "stopped: evicted" } else { "stopped: perhaps evicted" });
+            causes.push(Cause::Resources);
         }
         ensure!(!causes.is_empty(), "attempt {id} was stopped without a cause");
         shadow.stop = Some(Stopping { causes, kill_at: now + grace, killed: false });

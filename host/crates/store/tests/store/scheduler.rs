@@ -48,6 +48,7 @@ fn restored(state: &StateDir) -> Restored {
         retry_failed: false,
         next_attempt: loaded.next_attempt,
         baseline: state.baseline("binary").unwrap(),
+        learned: None,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Policy over the plugins' answers: the smallest one wins, clamped to the user's minimum and maximum.
+//! The plugins' bound: the smallest one wins, clamped to the user's minimum and maximum.
 //!
 //! A plugin that failed never raises capacity: its last good answer stays an upper bound; one that has never answered
 //! holds capacity at the minimum.
@@ -21,23 +21,31 @@ pub struct CapacityLimits {
 /// must not cost work.
 const SURPLUS_ROUNDS: usize = 3;
 
-/// Keeps the plugins' words and turns them into a decision.
+/// Keeps the plugins' words and turns them into a bound within the user's limits.
 #[derive(Clone, Debug)]
-pub struct CapacityLaw {
+pub struct Answers {
     limits: CapacityLimits,
     expected: usize,
     plugins: Vec<PluginBound>,
+    covered: Vec<String>,
     allowed: u32,
     /// What surplus is counted from in the last rounds, the newest first.
     recent: [u32; SURPLUS_ROUNDS],
 }
 
-impl CapacityLaw {
+impl Answers {
     /// A law over `expected` enabled capacity plugins; until all have answered, the minimum holds.
     #[must_use]
     pub fn new(limits: CapacityLimits, expected: usize) -> Self {
         let allowed = limits.min.max(1);
-        Self { limits, expected, plugins: Vec::new(), allowed, recent: [u32::MAX; SURPLUS_ROUNDS] }
+        Self {
+            limits,
+            expected,
+            plugins: Vec::new(),
+            covered: Vec::new(),
+            allowed,
+            recent: [u32::MAX; SURPLUS_ROUNDS],
+        }
     }
 
     /// Changes the user's limits (SIGHUP); takes effect with the next decision.
@@ -73,8 +81,29 @@ impl CapacityLaw {
 
     /// What surplus is counted from: the plugins' smallest answer, but not below the user's minimum.
     fn floor(&self) -> u32 {
-        let (raw, _, _) = self.smallest();
+        let raw = if self.plugins.iter().any(|bound| self.covered.contains(&bound.instance)) {
+            let others = self.plugins.iter().filter(|bound| !self.covered.contains(&bound.instance));
+            others.map(|bound| bound.capacity.unwrap_or(0)).min()
+        } else {
+            self.smallest().0
+        };
         raw.unwrap_or(u32::MAX).max(self.limits.min.max(1))
+    }
+
+    /// Instances whose surplus stops no work: what they look at the control law looks at too, and it knows milder means.
+    pub fn cover(&mut self, instances: Vec<String>) {
+        self.covered = instances;
+    }
+
+    /// The number in force and whose it is, as an upper bound for the control law; `None` while nobody bounds.
+    #[must_use]
+    pub fn bound(&self) -> Option<(u32, String)> {
+        let (raw, bound, _) = self.smallest();
+        let name = match bound {
+            Bound::Plugin(name) => name,
+            other => other.to_string(),
+        };
+        raw.map(|_| (self.target(), name))
     }
 
     fn note(&mut self, answer: CapacityAnswer) {
@@ -131,6 +160,7 @@ impl CapacityLaw {
                 bound: Bound::Max,
                 reason: "mode: fixed".into(),
                 plugins,
+                allowed: None,
             };
         }
         let (raw, bound, reason) = self.smallest();
@@ -147,12 +177,18 @@ impl CapacityLaw {
         };
         if self.expected > 0 && target > self.allowed {
             let reason = format!("the bounds would allow {target}");
-            return CapacityDecision { target: self.allowed, bound: Bound::WarmUp, reason, plugins };
+            return CapacityDecision {
+                target: self.allowed,
+                bound: Bound::WarmUp,
+                reason,
+                plugins,
+                allowed: None,
+            };
         }
-        CapacityDecision { target, bound, reason, plugins }
+        CapacityDecision { target, bound, reason, plugins, allowed: None }
     }
 
-    /// The number of [`CapacityLaw::decide`] alone, without the words: admission asks for it for every task.
+    /// The number of [`Answers::decide`] alone, without the words: admission asks for it for every task.
     #[must_use]
     pub fn target(&self) -> u32 {
         if self.limits.fixed {
@@ -181,8 +217,8 @@ impl CapacityLaw {
 mod tests {
     use super::*;
 
-    fn law(min: u32, max: Option<u32>, expected: usize) -> CapacityLaw {
-        CapacityLaw::new(CapacityLimits { min, max, fixed: false }, expected)
+    fn law(min: u32, max: Option<u32>, expected: usize) -> Answers {
+        Answers::new(CapacityLimits { min, max, fixed: false }, expected)
     }
 
     fn answer(instance: &str, capacity: Option<u32>) -> CapacityAnswer {
@@ -300,7 +336,7 @@ mod tests {
 
     #[test]
     fn fixed_ignores_the_plugins() {
-        let mut law = CapacityLaw::new(CapacityLimits { min: 1, max: Some(7), fixed: true }, 1);
+        let mut law = Answers::new(CapacityLimits { min: 1, max: Some(7), fixed: true }, 1);
         law.answered(vec![answer("a", Some(1))], 7);
         assert_eq!((law.decide().target, law.surplus(7)), (7, 0));
     }
