@@ -10,6 +10,7 @@ mod limits;
 mod long;
 mod measure;
 mod peers;
+mod plugins;
 mod report;
 mod sampler;
 mod workloads;
@@ -30,15 +31,17 @@ const PROGRAMS: [(&str, &str); 3] =
 type Measure = fn(&Stage) -> Result<Report, Failure>;
 
 /// Each measurement: its name, and what makes it.
-const MEASURES: [(&str, Measure); 5] = [
+const MEASURES: [(&str, Measure); 7] = [
     ("launch", launch::measure),
     ("limits", limits::measure),
     ("sampler", sampler::measure),
+    ("calls", plugins::calls),
+    ("fleet", plugins::fleet),
     ("instructions", instructions::measure),
     ("long", long::measure),
 ];
 
-const USAGE: &str = "usage: cargo xtask bench [--quick] [launch | limits | sampler | instructions | long | \
+const USAGE: &str = "usage: cargo xtask bench [--quick] [launch | limits | sampler | calls | fleet | instructions | long | \\
                      queue [LARGEST] | capacity [--write FILE] [FIRST LAST] | predict]";
 
 /// What all measurements need.
@@ -46,6 +49,8 @@ const USAGE: &str = "usage: cargo xtask bench [--quick] [launch | limits | sampl
 pub(crate) struct Stage {
     /// The orchestrator, built in release mode.
     orchestrator: PathBuf,
+    /// The workspace's folder.
+    root: PathBuf,
     /// The folder of release builds.
     built: PathBuf,
     /// A folder of this run's own, for inputs and outputs.
@@ -80,6 +85,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     }
     let stage = Stage {
         orchestrator: built.join("orchestrator"),
+        root: workspace.workspace_root.clone(),
         built,
         folder: workspace.target_directory.join("bench"),
         tools: workspace.target_directory.join("tools"),

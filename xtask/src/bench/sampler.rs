@@ -13,7 +13,7 @@ use crate::error::Failure;
 use crate::shell;
 
 /// Until so many processes run, at most.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Measures the host's CPU time while its processes sleep.
 ///
@@ -74,11 +74,11 @@ fn sleeping(stage: &Stage, count: usize, interval: &str, seconds: u64) -> Result
 }
 
 /// An orchestrator that is ended with its processes when it is no longer wanted.
-struct Host(Child);
+pub(super) struct Host(pub(super) Child);
 
 impl Host {
     /// How many children it has.
-    fn processes(&mut self) -> usize {
+    pub(super) fn processes(&mut self) -> usize {
         let pid = self.0.id();
         let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
         let children = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
