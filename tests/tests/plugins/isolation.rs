@@ -7,10 +7,14 @@ use orchestrator_core::metrics::Metrics;
 use orchestrator_plugin_host::InstanceSpec;
 use orchestrator_ports::ProcessFacts;
 use orchestrator_tests::artifacts;
+use orchestrator_tests::processes::wait_until;
+use orchestrator_tests::scene::{QUICK, Scene};
+use rustix::process::Signal;
 use serde_json::json;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+const PATIENCE: Duration = Duration::from_secs(60);
 const ALL: [Isolation; 3] = [Isolation::InProcess, Isolation::Process, Isolation::Sandbox];
 const APART: [Isolation; 2] = [Isolation::Process, Isolation::Sandbox];
 
@@ -134,11 +138,8 @@ fn a_hang_is_killed_at_its_deadline() {
 
 /// A process that was reaped has no entry any more.
 fn wait_until_gone(pid: u32) {
-    let end = Instant::now() + Duration::from_secs(60);
-    while std::path::Path::new(&format!("/proc/{pid}/cmdline")).exists() {
-        assert!(Instant::now() < end, "process {pid} is still there");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    let entry = format!("/proc/{pid}");
+    wait_until("the end of a runner", PATIENCE, || !std::path::Path::new(&entry).exists());
 }
 
 #[test]
@@ -220,4 +221,36 @@ fn a_runner_is_of_no_use_to_people() {
     assert_eq!(output.status.code(), Some(2));
     let words = String::from_utf8_lossy(&output.stderr);
     assert!(words.contains("needs a socket as standard input"), "{words}");
+}
+
+#[test]
+fn a_killed_host_leaves_no_runner() {
+    let scene = Scene::new();
+    std::fs::copy(misbehaving(), scene.join("plugins/libmisbehaving_plugin.so")).expect("a copy");
+    scene.inputs(&["a"]);
+    let plugins = format!(
+        "{QUICK}plugins:\n  directories: [{}]\n  capacity: []\n  metrics:\n    - {{name: idle, class: Good, interval: 1h}}\n    \
+         - {{name: hanging, class: Spins, deadline_ms: 3600000}}\n    - {{name: plain, class: Spins, isolation: process, deadline_ms: 3600000}}\n",
+        scene.join("plugins").display()
+    );
+    scene.config(std::path::Path::new("/bin/sleep"), &["600"], "", &plugins);
+    let host = scene.start(&["run", "config.yaml"]);
+    let runners = || -> Vec<u32> {
+        let children = orchestrator_tests::processes::children(host.pid()).into_iter().map(|child| child.pid);
+        children.filter(|pid| command_line(*pid).contains("plugin-runner")).collect()
+    };
+    wait_until("three runners", PATIENCE, || runners().len() == 3);
+    let before = runners();
+    let spinning =
+        || before.iter().filter(|pid| orchestrator_tests::processes::state(**pid) == Some('R')).count();
+    wait_until("two calls without an end", PATIENCE, || spinning() == 2);
+    host.signal(Signal::KILL);
+    host.wait();
+    for pid in before {
+        wait_until("the end of a runner", PATIENCE, || !command_line(pid).contains("plugin-runner"));
+    }
+}
+
+fn command_line(pid: u32) -> String {
+    std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default()
 }

@@ -366,10 +366,13 @@ fn forbidden(grants: &Grants) -> Result<Rules, SandboxError> {
     when(libc::SYS_kill, vec![vec![is_not(0, own)?]])?;
     when(libc::SYS_tgkill, vec![vec![is_not(0, own)?]])?;
     when(libc::SYS_prlimit64, vec![vec![is_not(0, 0)?, is_not(0, own)?]])?;
+    // No signal by way of a descriptor either, and no typing into a terminal.
+    let owners = [libc::F_SETOWN, F_SETOWN_EX, F_SETSIG].map(|command| command as u64);
+    when(libc::SYS_fcntl, any_of(1, &owners)?)?;
+    when(libc::SYS_ioctl, any_of(1, &[libc::TIOCSTI, TIOCLINUX, FIOSETOWN, SIOCSPGRP])?)?;
     // The runner dies with the host, whatever the plugin wants.
-    let signal = libc::PR_SET_PDEATHSIG as u64;
-    let dumpable = libc::PR_SET_DUMPABLE as u64;
-    when(libc::SYS_prctl, vec![vec![is(0, signal)?], vec![is(0, dumpable)?]])?;
+    let bonds = [libc::PR_SET_PDEATHSIG as u64, libc::PR_SET_DUMPABLE as u64];
+    when(libc::SYS_prctl, any_of(0, &bonds)?)?;
     // A datagram socket of a pair could be sent elsewhere.
     let kinds = u64::from(u32::from(u8::MAX) >> 4);
     when(libc::SYS_socketpair, vec![vec![is_masked(1, kinds, libc::SOCK_DGRAM as u64)?]])?;
@@ -393,6 +396,18 @@ fn forbidden(grants: &Grants) -> Result<Rules, SandboxError> {
         }
     }
     Ok(rules)
+}
+
+// From the kernel's `fcntl.h`, `tty.h` and `sockios.h`.
+const F_SETOWN_EX: i32 = 15;
+const F_SETSIG: i32 = 10;
+const TIOCLINUX: u64 = 0x541c;
+const FIOSETOWN: u64 = 0x8901;
+const SIOCSPGRP: u64 = 0x8902;
+
+/// Where an argument is one of these.
+fn any_of(argument: u8, values: &[u64]) -> Result<Vec<Vec<SeccompCondition>>, SandboxError> {
+    values.iter().map(|value| Ok(vec![is(argument, *value)?])).collect()
 }
 
 /// Calls that open by name, and which of their arguments holds the flags.
