@@ -49,6 +49,25 @@ fn a_slow_instance_neither_delays_the_quick_ones_nor_is_asked_as_often() {
 }
 
 #[test]
+fn rounds_that_come_too_fast_end_in_order_and_nobody_is_left_out() {
+    let mut specs = quick(40);
+    specs.push(allows("x", 3));
+    let mut stage = Stage::start(&specs, &StartOptions::default().paced(SECOND));
+    let end = Instant::now() + PATIENCE;
+    while (0..40).any(|number| stage.told(&format!("quick{number}")) < 3) {
+        assert!(Instant::now() < end, "somebody has no turn");
+        // A volley of rounds that wait for nothing.
+        for _ in 0..20 {
+            stage.begin();
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        stage.until_ended();
+    }
+    (0..40).for_each(|number| stage.assert_gapless(&format!("quick{number}")));
+    assert_eq!(stage.capacity[0].capacity, Some(3));
+}
+
+#[test]
 fn instances_that_hang_keep_their_threads_and_nobody_elses_turn() {
     let mut specs: Vec<_> =
         (0..12).map(|number| counts(&format!("hangs{number}"), json!({ "sleep_ms": 600_000 }))).collect();

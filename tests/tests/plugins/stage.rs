@@ -62,6 +62,7 @@ pub(crate) struct Stage {
     host: PluginHost,
     events: Receiver<PluginEvent>,
     rounds: u64,
+    ended: u64,
     /// What was told under every name.
     values: BTreeMap<String, Told>,
     /// The last values that were told outside rounds.
@@ -96,6 +97,7 @@ impl Stage {
             host,
             events,
             rounds: 0,
+            ended: 0,
             values: BTreeMap::new(),
             late: Metrics::new(),
             capacity: Vec::new(),
@@ -117,17 +119,28 @@ impl Stage {
 
     /// One round, to its end.
     pub(crate) fn round(&mut self) {
+        self.begin();
+        self.until_ended();
+    }
+
+    /// Begins a round.
+    pub(crate) fn begin(&mut self) {
         self.rounds += 1;
         let current = Metrics::from([("system.cpu.percent".to_owned(), 10.0)]);
         let round = PluginRound { number: self.rounds, current, ..PluginRound::default() };
         self.host.begin_round(Arc::new(round));
+    }
+
+    /// Waits until every round that was begun has ended.
+    pub(crate) fn until_ended(&mut self) {
         let end = Instant::now() + PATIENCE;
         while let Ok(event) = self.events.recv_timeout(end.saturating_duration_since(Instant::now())) {
-            if self.hear(event) {
+            self.hear(event);
+            if self.ended == self.rounds {
                 return;
             }
         }
-        panic!("round {} does not end", self.rounds);
+        panic!("of {} rounds {} end", self.rounds, self.ended);
     }
 
     /// Rounds until something holds.
@@ -139,14 +152,14 @@ impl Stage {
         }
     }
 
-    /// Keeps what an event tells; whether it ends the round.
-    fn hear(&mut self, event: PluginEvent) -> bool {
+    /// Keeps what an event tells.
+    fn hear(&mut self, event: PluginEvent) {
         match event {
             PluginEvent::RoundFinished { number, system, capacity, .. } => {
-                assert_eq!(number, self.rounds, "rounds end in order, each once");
+                self.ended += 1;
+                assert_eq!(number, self.ended, "rounds end in order, each once");
                 self.keep(&system);
                 self.capacity = capacity;
-                return true;
             }
             PluginEvent::Measured { system, .. } => {
                 self.keep(&system);
@@ -156,7 +169,6 @@ impl Stage {
             PluginEvent::Health { instance, health } => self.health.push((instance, health)),
             PluginEvent::Reloaded { changes, refusals } => self.reloads.push((changes, refusals)),
         }
-        false
     }
 
     fn keep(&mut self, metrics: &Metrics) {

@@ -36,13 +36,15 @@ impl Supervisor {
                 self.next = Some(round);
                 self.calculate(now);
             }
-            Phase::Calculating(_) => {
-                if let Some(skipped) = self.next.replace(round) {
+            Phase::Calculating(_) => match self.next.take() {
+                None => self.next = Some(round),
+                Some(skipped) => {
                     self.finish();
                     let capacity = answers(self.order.iter().map(|number| &self.slots[*number]));
                     self.outbox.push(Measured::default().finish(skipped.number, capacity));
+                    self.open(round, now);
                 }
-            }
+            },
         }
     }
 
@@ -59,14 +61,16 @@ impl Supervisor {
         }
         let metrics: Vec<usize> =
             self.order.iter().copied().filter(|number| self.slots[*number].is(PluginKind::Metrics)).collect();
-        let step = self.step(metrics.len());
+        let step = self.step(metrics.len(), now);
+        let owed = std::mem::take(&mut self.owed);
         let mut queue = VecDeque::new();
         for (position, number) in (0_u32..).zip(metrics) {
             let slot = &self.slots[number];
             // The first time that there is something to see, nobody waits for their interval or their turn.
             let first = processes && !slot.met_processes && slot.pace.may_hurry(now);
+            let at_once = first || owed.contains(&number);
             if slot.takes_part() && (first || slot.pace.is_due(now)) {
-                queue.push_back((if first { now } else { now + step * position }, number));
+                queue.push_back((if at_once { now } else { now + step * position }, number));
             }
         }
         queue.make_contiguous().sort();
@@ -75,9 +79,11 @@ impl Supervisor {
         self.phase = Phase::Collecting(Collecting { round, until, queue, asked, answered });
     }
 
-    fn step(&self, count: usize) -> Duration {
+    /// From one instance's moment to the next one's: half of the time until the next round holds all.
+    fn step(&mut self, count: usize, now: Instant) -> Duration {
+        let gap = self.opened.replace(now).map(|last| now.saturating_duration_since(last));
         let count = u32::try_from(count.max(1)).unwrap_or(u32::MAX);
-        STEP.min(self.interval / 2 / count)
+        STEP.min(gap.unwrap_or(self.interval).min(self.interval) / 2 / count)
     }
 
     /// Does what the round is ready for.
@@ -149,7 +155,9 @@ impl Supervisor {
     /// Goes on from measuring to calculating.
     fn calculate(&mut self, now: Instant) {
         let Phase::Collecting(collecting) = std::mem::replace(&mut self.phase, Phase::Rest) else { return };
-        let Collecting { round, answered, .. } = collecting;
+        let Collecting { round, answered, queue, .. } = collecting;
+        // Whoever had no turn has the first one in the next round.
+        self.owed = queue.into_iter().map(|(_, number)| number).collect();
         for number in self.order.clone() {
             if let Some(age) = self.slots[number].expire(now, self.interval) {
                 let seconds = age.as_secs();

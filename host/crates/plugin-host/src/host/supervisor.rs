@@ -10,6 +10,7 @@ use super::{Message, StartOptions};
 use crate::instance::{InstanceFailure, InstanceFault, InstanceSpec};
 use crate::library::Catalog;
 use orchestrator_ports::{PluginEvent, PluginHealth, PluginRound, Sink};
+use std::collections::BTreeSet;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -25,6 +26,10 @@ pub(super) struct Supervisor {
     pub(super) phase: Phase,
     /// A round that was begun while the previous one was open.
     pub(super) next: Option<Arc<PluginRound>>,
+    /// When the last round was opened.
+    pub(super) opened: Option<Instant>,
+    /// Metrics instances that had no turn in the last round.
+    pub(super) owed: BTreeSet<usize>,
     pub(super) launcher: Launcher,
     /// Time between two rounds, as a rule.
     pub(super) interval: Duration,
@@ -71,6 +76,8 @@ impl Supervisor {
             order: Vec::new(),
             phase: Phase::Rest,
             next: None,
+            opened: None,
+            owed: BTreeSet::new(),
             launcher: Launcher::new(options, sender),
             interval: options.interval,
             patience: options.patience,
