@@ -4,11 +4,14 @@
 //! Each test runs in a process of its own, so that each load order starts from nothing.
 
 use crate::fixtures::{tiny, workspace};
-use crate::world::{World, capacity, directory, facts, metrics};
+use crate::world::{World, capacity, directory, facts, metrics, runner, with_config};
 use orchestrator_core::config::model::Isolation;
 use orchestrator_core::metrics::Metrics;
-use orchestrator_plugin_host::{Catalog, FileFault, InstanceSpec, Library, PluginFile};
+use orchestrator_plugin_host::{
+    Catalog, FileFault, InstanceSpec, Library, PluginFile, ReloadOutcome, StartOptions,
+};
 use orchestrator_ports::ProcessFacts;
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -123,6 +126,35 @@ fn each_alone_in_every_isolation() {
             as_promised(version, &answers(&mut world));
         }
     }
+}
+
+/// The state of a plugin of 1.1 goes along, from the host's process into a sandbox; one of 1.0 has none, and starts anew.
+#[test]
+fn replaced_while_it_works_each_keeps_what_its_version_can_keep() {
+    let directory = directory(&[&exhibit("1.0.0"), &exhibit("1.1.0")]);
+    let both = |isolation, factor: f64| {
+        let [old, _] = specs("1.0.0", isolation);
+        let [new, _] = specs("1.1.0", isolation);
+        [with_config(old, json!({ "factor": factor })), new]
+    };
+    let options = StartOptions { runner: Some(runner()), ..StartOptions::default() };
+    let before = both(Isolation::InProcess, 1.0);
+    let mut world = World::start_with(&[directory.path().to_owned()], &before, &options);
+    assert!(world.failures.is_empty(), "{}", world.failures[0]);
+    for calls in 1..=3 {
+        let answers = answers(&mut world);
+        assert_eq!((answers["v1_1_0.calls"], answers["v1_0_0.system"]), (f64::from(calls), 100.0));
+    }
+    let control = world.host.control();
+    control.reload(Catalog::scan([directory.path()]), both(Isolation::Sandbox, 2.0).to_vec());
+    world.rounds_until(|_, _| control.last_reload().is_some());
+    let report = control.last_reload().expect("a report");
+    let outcomes: Vec<ReloadOutcome> = report.lines.iter().map(|line| line.outcome).collect();
+    assert_eq!(outcomes, [ReloadOutcome::Replaced; 2], "{:?}", report.lines);
+    let once = answers(&mut world);
+    assert_eq!(once["v1_0_0.system"], 200.0);
+    assert!(once["v1_1_0.calls"] > 3.0, "its count went along: {once:?}");
+    assert_eq!(answers(&mut world)["v1_1_0.calls"], once["v1_1_0.calls"] + 1.0);
 }
 
 #[test]
