@@ -470,7 +470,21 @@ fn a_run_refuses_what_its_configuration_does_not_trust_before_anything_runs() {
     }
     scene.sign("ours");
     let done = run("run");
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(done.status.success(), "{said}");
+    let audits: Vec<&str> = said.lines().filter(|line| line.contains("plugin audit")).collect();
+    let [audit] = audits[..] else { panic!("one line for one plugin: {said}") };
+    let id = TrustedKey::parse(&key).unwrap().id().to_string();
+    for part in [
+        &id,
+        &scene.sha256().to_string(),
+        text(&scene.library),
+        "trusted_by=\"signature\"",
+        "isolation=\"sandbox\"",
+        "grants=\"none\"",
+    ] {
+        assert!(audit.contains(part), "{part}: {audit}");
+    }
     fs::write(&config, fs::read_to_string(&config).unwrap().replace(&key, "nothing.pub")).unwrap();
     let refused = run("check");
     assert_eq!(refused.status.code(), Some(78), "{}", String::from_utf8_lossy(&refused.stderr));

@@ -9,7 +9,7 @@ use super::spec::InstanceSpec;
 use super::stats::{InstanceStats, RunnerUsage};
 use crate::host::Message;
 use crate::isolate::{Proxy, Runner, Stop};
-use crate::library::{FileFault, FileProblem, Library, PluginFile, Probe};
+use crate::library::{FileFault, FileProblem, Library, PluginFile, Probe, audit};
 use orchestrator_core::AttemptId;
 use orchestrator_core::config::model::Isolation;
 use orchestrator_core::metrics::Metrics;
@@ -140,6 +140,7 @@ impl Worker {
 
     fn construct(&mut self) -> Result<Engine, InstanceFault> {
         let verified = self.file.verified().map_err(InstanceFault::Library)?;
+        audit(verified.file(), &self.spec);
         let library =
             Library::load_verified(&verified, self.probe.as_ref()).map_err(InstanceFault::Library)?;
         let restore = self.restore.take();

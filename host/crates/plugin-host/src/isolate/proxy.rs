@@ -20,7 +20,7 @@ use crate::instance::engine::Call;
 use crate::instance::failure::InstanceFault;
 use crate::instance::jobs::JobReceiver;
 use crate::instance::worker::{Collected, Job, Outcome, Worker, start_fault};
-use crate::library::{FileFault, FileProblem, PluginFile, VerifiedFile};
+use crate::library::{FileFault, FileProblem, PluginFile, VerifiedFile, audit};
 use orchestrator_core::config::model::Isolation;
 use orchestrator_core::metrics::Metrics;
 use orchestrator_plugin_api::PluginKind;
@@ -43,6 +43,8 @@ const SLACK: Duration = Duration::from_secs(2);
 const LAST_BREATH: Duration = Duration::from_secs(1);
 /// Packets that a runner may send for a job, log records and questions included.
 const PACKETS: u32 = 200_000;
+/// Least time between two readings of what a runner has used.
+const BOOKED_EVERY: Duration = Duration::from_millis(500);
 /// No call is booked with more.
 const LONGEST_CALL: Duration = Duration::from_secs(86_400);
 
@@ -70,6 +72,8 @@ pub(crate) struct Proxy<'w> {
     waiting: VecDeque<Job>,
     /// Packets that may still come.
     budget: u32,
+    /// When it was last read what the runner has used.
+    booked: Option<Instant>,
     /// Nothing is overdue before: we ourselves were late.
     grace: Instant,
 }
@@ -83,6 +87,7 @@ impl<'w> Proxy<'w> {
         jobs: &'w JobReceiver,
     ) -> Result<Self, Stop> {
         let file = held(&worker.file).map_err(InstanceFault::Library)?;
+        audit(file.file(), &worker.spec);
         let bell = jobs.bell().map_err(InstanceFault::Runner)?;
         let page = Page::new().map_err(InstanceFault::Runner)?;
         let (child, socket) = runner.start().map_err(InstanceFault::Runner)?;
@@ -99,6 +104,7 @@ impl<'w> Proxy<'w> {
             sent: Vec::new(),
             waiting: VecDeque::new(),
             budget: PACKETS,
+            booked: None,
             grace: Instant::now(),
         };
         worker.context.hand_out_only(&worker.spec.grants.environment);
@@ -443,8 +449,11 @@ impl<'w> Proxy<'w> {
         let _: Ending = self.child.end(if idle { patience } else { Duration::ZERO });
     }
 
-    fn book_runner(&self) {
-        self.worker.book_runner(self.child.id());
+    fn book_runner(&mut self) {
+        if self.booked.is_none_or(|booked| booked.elapsed() >= BOOKED_EVERY) {
+            self.booked = Some(Instant::now());
+            self.worker.book_runner(self.child.id());
+        }
     }
 }
 

@@ -18,6 +18,7 @@ pub use load::Library;
 pub use probe::{Probe, probe_here};
 pub use problem::{FileFault, FileProblem, ProbeFault};
 pub use sealed::Sealed;
+pub(crate) use trust::audit;
 pub use trust::{
     Ground, KeyFault, KeyId, PlaceFault, SignatureFault, Signer, Trust, TrustError, TrustFault, TrustedKey,
     Writers,

@@ -2,12 +2,15 @@
 //!
 //! - [`place`]: the way to a file, held open step by step, and who may change what lies on it;
 //! - [`signature`]: signatures and keys in the format of minisign;
-//! - [`policy`]: `plugins.trust` and its verdict.
+//! - [`policy`]: `plugins.trust` and its verdict;
+//! - [`audit`]: the line in the log.
 
+mod audit;
 pub(crate) mod place;
 mod policy;
 mod signature;
 
+pub(crate) use audit::audit;
 pub use place::{PlaceFault, Writers};
 pub(crate) use policy::Evidence;
 pub use policy::{Ground, Trust, TrustError, TrustFault};
