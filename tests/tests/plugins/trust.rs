@@ -7,11 +7,14 @@ use orchestrator_plugin_host::{
     Catalog, FileFault, Ground, PluginFile, Signer, Trust, TrustedKey, VerifiedFile,
 };
 use orchestrator_tests::artifacts;
+use orchestrator_tests::dice::Dice;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 const CLASS: &str = "SystemMetricsCollector";
@@ -174,6 +177,79 @@ fn what_is_verified_is_what_is_loaded_whatever_happens_to_the_file() {
 
 fn blake3_of(verified: &VerifiedFile) -> orchestrator_plugin_host::ContentHash {
     verified.file().hash
+}
+
+#[test]
+fn whoever_swaps_files_as_fast_as_he_can_gets_nothing_loaded_but_what_was_signed() {
+    let scene = Scene::new();
+    let key = scene.keys("ours");
+    scene.sign("ours");
+    let good = scene.sha256();
+    let evil = scene.folder.path().join("evil");
+    let whole = fs::read(&scene.library).unwrap();
+    let bad = [whole.as_slice(), b"evil"].concat();
+    fs::write(&evil, &bad).unwrap();
+    let trust = Arc::new(Trust::new(&signed_by(&[&key])).unwrap());
+    let done = AtomicBool::new(false);
+    let (mut taken, mut refused) = (0, 0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // What the name means changes at once, and its content in place.
+            while !done.load(Ordering::Relaxed) {
+                swap(&scene.library, &evil);
+                swap(&scene.library, &evil);
+                fs::write(&scene.library, &bad).unwrap();
+                fs::write(&scene.library, &whole).unwrap();
+            }
+        });
+        let end = Instant::now() + Duration::from_secs(60);
+        while (taken < 20 || refused < 20) && Instant::now() < end {
+            match VerifiedFile::open(&scene.library, &trust) {
+                Ok(verified) => {
+                    assert_eq!(verified.file().sha256, good, "what nobody signed was verified");
+                    let bytes = fs::read(sealed_path(&verified)).unwrap();
+                    assert!(bytes == whole, "what was sealed is not what was verified");
+                    taken += 1;
+                }
+                Err(_) => refused += 1,
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    assert!(taken > 0 && refused > 0, "{taken} taken, {refused} refused: nothing was swapped");
+}
+
+/// Exchanges what two names mean, at once.
+fn swap(one: &Path, other: &Path) {
+    let here = rustix::fs::CWD;
+    rustix::fs::renameat_with(here, one, here, other, rustix::fs::RenameFlags::EXCHANGE).expect("two files");
+}
+
+fn sealed_path(verified: &VerifiedFile) -> PathBuf {
+    let number = std::os::fd::AsRawFd::as_raw_fd(&std::os::fd::AsFd::as_fd(verified.sealed()));
+    format!("/proc/self/fd/{number}").into()
+}
+
+#[test]
+fn no_damage_to_a_signature_makes_it_fit() {
+    let key = TrustedKey::parse(MINISIGN_KEY).unwrap();
+    let mut dice = Dice::from_environment();
+    for _ in 0..5000 {
+        let mut signature = MINISIGN[dice.below(2) as usize].as_bytes().to_vec();
+        // The first line is the only one that is not signed.
+        let start = signature.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+        let at = start + dice.below((signature.len() - start) as u64) as usize;
+        let before = signature[at];
+        match dice.below(3) {
+            0 => drop(signature.remove(at)),
+            1 => signature.truncate(at),
+            _ => signature[at] = dice.below(256) as u8,
+        }
+        let text = String::from_utf8_lossy(&signature).into_owned();
+        let same = MINISIGN.iter().any(|whole| whole.trim_end() == text.trim_end());
+        let fits = key.verify(b"hello plugin\n", &text).is_ok();
+        assert!(!fits || same, "at {at}, where {before} was: {text}");
+    }
 }
 
 #[test]
