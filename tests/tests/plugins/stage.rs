@@ -131,6 +131,13 @@ impl Stage {
         self.host.begin_round(Arc::new(round));
     }
 
+    /// Hears what was told so far.
+    pub(crate) fn listen(&mut self) {
+        while let Ok(event) = self.events.try_recv() {
+            self.hear(event);
+        }
+    }
+
     /// Waits until every round that was begun has ended.
     pub(crate) fn until_ended(&mut self) {
         let end = Instant::now() + PATIENCE;

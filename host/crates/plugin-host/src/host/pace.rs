@@ -79,6 +79,10 @@ impl Pace {
         self.wish.is_none_or(|wish| wish <= now)
     }
 
+    pub(super) fn last_asked(&self) -> Option<Instant> {
+        self.asked
+    }
+
     pub(super) fn asked(&mut self, now: Instant) {
         self.asked = Some(now);
     }

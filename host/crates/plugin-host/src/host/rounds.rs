@@ -63,17 +63,20 @@ impl Supervisor {
             self.order.iter().copied().filter(|number| self.slots[*number].is(PluginKind::Metrics)).collect();
         let step = self.step(metrics.len(), now);
         let owed = std::mem::take(&mut self.owed);
-        let mut queue = VecDeque::new();
+        let mut queue = Vec::new();
         for (position, number) in (0_u32..).zip(metrics) {
             let slot = &self.slots[number];
             // The first time that there is something to see, nobody waits for their interval or their turn.
             let first = processes && !slot.met_processes && slot.pace.may_hurry(now);
             let at_once = first || owed.contains(&number);
             if slot.takes_part() && (first || slot.pace.is_due(now)) {
-                queue.push_back((if at_once { now } else { now + step * position }, number));
+                let at = if at_once { now } else { now + step * position };
+                queue.push((at, slot.pace.last_asked(), number));
             }
         }
-        queue.make_contiguous().sort();
+        // Of those whose moment is the same, whoever had the last turn longest ago comes first.
+        queue.sort();
+        let queue: VecDeque<_> = queue.into_iter().map(|(at, _, number)| (at, number)).collect();
         let until = queue.back().map_or(now, |(last, _)| *last) + self.patience;
         let (asked, answered) = (BTreeSet::new(), BTreeSet::new());
         self.phase = Phase::Collecting(Collecting { round, until, queue, asked, answered });
