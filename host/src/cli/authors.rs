@@ -13,7 +13,7 @@ use clap::{Args, ValueEnum};
     after_help = "Exit codes: 0 nothing failed (with --strict: nothing is to be improved either); 69 something \
                         did.\n\nExamples:\n  orchestrator plugin check target/release/libmy_plugin.so\n  orchestrator \
                         plugin check libmy_plugin.so --config ports.yaml --budget-us 500\n  orchestrator plugin check \
-                        libmy_plugin.so --strict --format json > report.json"
+                        libmy_plugin.so --strict --format json"
 )]
 pub(crate) struct PluginCheckArgs {
     /// The library

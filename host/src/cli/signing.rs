@@ -29,7 +29,7 @@ pub(crate) struct KeygenArgs {
     after_help = "A password that protects the key is taken from ORCHESTRATOR_KEY_PASSWORD, or asked for. The tool \
                         `minisign` verifies the signature, too: minisign -V -p minisign.pub -m FILE.so\n\nExamples:\n  \
                         orchestrator plugin sign target/release/libmy_plugin.so --key ~/.keys/minisign.key\n  \
-                        orchestrator plugin sign libmy_plugin.so --key minisign.key --comment 'my-plugin 1.2.0'"
+                        orchestrator plugin sign libmy_plugin.so --key minisign.key --comment my-plugin-1.2.0"
 )]
 pub(crate) struct SignArgs {
     /// The library
@@ -53,7 +53,7 @@ pub(crate) struct SignArgs {
 #[command(
     after_help = "Exit codes: 0 it would; 69 it would not; 78 the key cannot be used.\n\nExamples:\n  \
                         orchestrator plugin verify plugins/libmy_plugin.so --key minisign.pub\n  orchestrator plugin \
-                        verify libmy_plugin.so --key RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3"
+                        verify libmy_plugin.so --key team.pub --key ~/.keys/minisign.pub"
 )]
 pub(crate) struct VerifyArgs {
     /// The library; its signature is FILE.so.minisig beside it
