@@ -41,7 +41,7 @@ const MEASURES: [(&str, Measure); 7] = [
     ("long", long::measure),
 ];
 
-const USAGE: &str = "usage: cargo xtask bench [--quick] [launch | limits | sampler | calls | fleet | instructions | long | \\
+const USAGE: &str = "usage: cargo xtask bench [--quick] [launch | limits | sampler | calls | fleet | instructions | long | \
                      queue [LARGEST] | capacity [--write FILE] [FIRST LAST] | predict]";
 
 /// What all measurements need.
