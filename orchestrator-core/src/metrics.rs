@@ -51,6 +51,8 @@ pub mod names {
     pub const OWN_CPU_CORES: &str = "orchestrator.processes.cpu_cores";
     /// Resident memory of all our attempts together.
     pub const OWN_RSS: &str = "orchestrator.processes.rss_bytes";
+    /// CPU time that sampling has cost the host so far, seconds.
+    pub const SAMPLING_CPU: &str = "orchestrator.sampling.cpu_seconds";
     /// Files that wait.
     pub const QUEUE_LENGTH: &str = "orchestrator.queue.length";
     /// The capacity in force.

@@ -1,110 +1,187 @@
-//! Birth by `clone3`: one system call that gives process and pidfd, without a copy of the host's memory.
+//! Birth by `clone3`: one system call that gives process and pidfd, without a copy of the host's memory and without
+//! waiting for the child.
 //!
-//! `CLONE_VM | CLONE_VFORK` is what `vfork` is: the child uses our memory, on a stack of its own, until it has called
-//! `execve` or ended; our thread stands still meanwhile (the others go on). What makes this safe:
+//! The child shares our memory (`CLONE_VM`) until it has called `execve` or ended, and runs beside us meanwhile: what is
+//! left of a launch goes on while another core loads the program. What makes this safe:
 //!
-//! - The child runs [`be_born`] alone, which makes system calls and nothing else: no allocation, no lock, no panic.
-//! - All it reads was laid out before (`Birth`); all it writes is one word, before it ends, while we stand still.
+//! - Each child has a [`Cradle`] to itself: a stack, and all that it reads, laid out before. Nobody touches it until the
+//!   kernel says that the child has left our memory: `CLONE_CHILD_CLEARTID` clears a word in it on `execve` and on exit.
+//! - The child runs [`be_born`] alone, which makes raw system calls and nothing else: no libc (it shares our thread's
+//!   `errno` and other thread-local data), no allocation, no lock, no panic. It writes one word, why it failed.
 //! - `CLONE_CLEAR_SIGHAND` takes our signal handlers away from it before it lives, so none can run in our memory.
-//! - It never returns: it ends in `execve` or `_exit`. The assembly calls it on its own stack, so our frames are never
+//! - It never returns: it ends in `execve` or `exit`. The assembly calls it on its own stack, so our frames are never
 //!   returned to twice.
 //!
-//! Where the kernel (before 5.5), a sandbox or the architecture lacks this, [`Clone3::try_new`] says so by giving none.
+//! Where the kernel (before 5.5), a sandbox or the architecture lacks this, [`is_possible`] says so.
 
 use std::io;
+use std::mem::ManuallyDrop;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use rustix::process::Rlimit;
 
-use crate::image::Call;
+use crate::image::{Call, Image};
 
-/// Enough for the frames of a few thin wrappers of system calls.
-const STACK: usize = 64 * 1024;
+/// Enough for the few frames between birth and `execve`.
+const STACK: usize = 16 * 1024;
 
 /// What the child is to do between its birth and `execve`.
 #[derive(Debug)]
 #[repr(C)]
-pub(crate) struct Birth {
+struct Birth {
     /// What to execute; nothing (a trial) when the program is null.
-    pub(crate) call: Call,
+    call: Call,
     /// Becomes standard input, output, error.
-    pub(crate) streams: [i32; 3],
+    streams: [i32; 3],
     /// Limit of open files to take back.
-    pub(crate) open_files: Option<libc::rlimit>,
+    open_files: Option<libc::rlimit>,
+    /// Not zero as long as the child may be in our memory; cleared by the kernel.
+    here: AtomicU32,
     /// Written by the child: why it did not get as far as the program; 0 when it did.
-    pub(crate) errno: i32,
+    errno: AtomicI32,
 }
 
-/// The kernel's form of a limit.
-pub(crate) fn as_rlimit(limit: Rlimit) -> libc::rlimit {
-    let value = |limit: Option<u64>| limit.unwrap_or(libc::RLIM_INFINITY);
-    libc::rlimit { rlim_cur: value(limit.current), rlim_max: value(limit.maximum) }
+/// What a child needs of our memory between its birth and `execve`. Dropped with a child in it, it is leaked.
+#[derive(Debug)]
+pub(crate) struct Cradle(ManuallyDrop<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    stack: Box<[u128]>,
+    birth: Box<Birth>,
+    /// What is executed is laid out here.
+    image: Image,
 }
 
-#[cfg(not(target_arch = "x86_64"))]
-pub(crate) use elsewhere::Clone3;
+// SAFETY: the pointers of `birth.call` lead into the image beside it.
+unsafe impl Send for Cradle {}
+
+impl Drop for Cradle {
+    fn drop(&mut self) {
+        if !self.is_occupied() {
+            // SAFETY: dropped here alone, and not used after.
+            unsafe { ManuallyDrop::drop(&mut self.0) };
+        }
+    }
+}
+
+impl Cradle {
+    pub(crate) fn new() -> Self {
+        let call = Call {
+            program: std::ptr::null(),
+            directory: std::ptr::null(),
+            argv: std::ptr::null(),
+            envp: std::ptr::null(),
+        };
+        let (here, errno) = (AtomicU32::new(0), AtomicI32::new(0));
+        let birth = Birth { call, streams: [0; 3], open_files: None, here, errno };
+        let stack = vec![0; STACK / size_of::<u128>()].into();
+        Self(ManuallyDrop::new(Parts { stack, birth: Box::new(birth), image: Image::default() }))
+    }
+
+    /// Where what is to be executed is laid out.
+    pub(crate) fn image(&mut self) -> &mut Image {
+        &mut self.0.image
+    }
+
+    /// Whether a child may still be in it.
+    pub(crate) fn is_occupied(&self) -> bool {
+        self.0.birth.here.load(Ordering::Acquire) != 0
+    }
+
+    /// Why the child did not become its program; `None` when it did, or has not got so far.
+    pub(crate) fn failure(&self) -> Option<io::Error> {
+        let errno = self.0.birth.errno.load(Ordering::Acquire);
+        (errno != 0).then(|| io::Error::from_raw_os_error(errno))
+    }
+
+    /// The child has ended, whatever the kernel did or did not write.
+    pub(crate) fn empty(&self) {
+        self.0.birth.here.store(0, Ordering::Release);
+    }
+
+    /// Makes a child in it that does nothing; true if it could be made.
+    fn try_out(&mut self) -> bool {
+        let outcome = imp::born(self);
+        if let Ok((pid, _pidfd)) = outcome {
+            crate::reap::reap_blocking(pid);
+            self.empty();
+            return true;
+        }
+        false
+    }
+
+    /// Makes a child that becomes the program of the call, which lies in the image.
+    ///
+    /// # Errors
+    /// The kernel's refusal; then there is no child.
+    pub(crate) fn bear(
+        &mut self,
+        call: Call,
+        streams: [i32; 3],
+        open_files: Option<Rlimit>,
+    ) -> io::Result<(u32, OwnedFd)> {
+        let value = |limit: Option<u64>| limit.unwrap_or(libc::RLIM_INFINITY);
+        let open_files =
+            open_files.map(|it| libc::rlimit { rlim_cur: value(it.current), rlim_max: value(it.maximum) });
+        debug_assert!(!self.is_occupied(), "a cradle is for one child at a time");
+        self.0.birth.call = call;
+        self.0.birth.streams = streams;
+        self.0.birth.open_files = open_files;
+        imp::born(self)
+    }
+}
+
+/// Whether children can be born so here; tried with one that ends at once.
+pub(crate) fn is_possible() -> bool {
+    Cradle::new().try_out()
+}
+
 #[cfg(target_arch = "x86_64")]
-pub(crate) use x86_64::Clone3;
+use x86_64 as imp;
 
 #[cfg(target_arch = "x86_64")]
 mod x86_64 {
     use std::arch::asm;
     use std::os::fd::FromRawFd;
-    use std::ptr;
 
-    use super::{Birth, OwnedFd, STACK, io};
-    use crate::image::Call;
-    use crate::reap;
+    use super::{Birth, Cradle, Ordering, OwnedFd, Parts, io};
 
-    /// A stack for children: one at a time uses it, while our thread stands still.
-    #[derive(Debug)]
-    pub(crate) struct Clone3 {
-        stack: Box<[u128]>,
-    }
-
-    impl Clone3 {
-        /// Tries the whole way with a child that ends at once.
-        pub(crate) fn try_new() -> Option<Self> {
-            let mut clone = Self { stack: vec![0; STACK / size_of::<u128>()].into() };
-            let nothing =
-                Call { program: ptr::null(), directory: ptr::null(), argv: ptr::null(), envp: ptr::null() };
-            let mut trial = Birth { call: nothing, streams: [0; 3], open_files: None, errno: 0 };
-            let (pid, _pidfd) = clone.born(&mut trial).ok()?;
-            reap::reap_blocking(pid);
-            Some(clone)
-        }
-
-        /// Makes the child. It has called `execve` successfully or ended when this returns (see `birth.errno`); in both
-        /// cases it is to be reaped.
-        ///
-        /// # Errors
-        /// The kernel's refusal; then there is no child.
-        pub(crate) fn born(&mut self, birth: &mut Birth) -> io::Result<(u32, OwnedFd)> {
-            let mut pidfd: i32 = -1;
-            let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD;
-            // SAFETY: the struct is plain data for which all-zero bytes are a value.
-            let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
-            // CLONE_CLEAR_SIGHAND lies above the 32 bits of libc's type.
-            arguments.flags = u64::from(flags.cast_unsigned()) | 1 << 32;
-            arguments.pidfd = (&raw mut pidfd).expose_provenance() as u64;
-            arguments.exit_signal = libc::SIGCHLD.cast_unsigned().into();
-            arguments.stack = self.stack.as_mut_ptr().expose_provenance() as u64;
-            arguments.stack_size = size_of_val(&*self.stack) as u64;
-            // SAFETY: the stack is ours alone, 16-aligned and unused: the child before has left it, since we only go
-            // on when it has. `birth` outlives the call, and with it the child's use of it.
-            let outcome = unsafe { clone3(&arguments, birth) };
-            let pid = u32::try_from(outcome)
-                .map_err(|_| io::Error::from_raw_os_error(i32::try_from(-outcome).unwrap_or(libc::EINVAL)))?;
-            // SAFETY: the kernel has just opened it for us (with close-on-exec).
-            Ok((pid, unsafe { OwnedFd::from_raw_fd(pidfd) }))
-        }
+    pub(super) fn born(cradle: &mut Cradle) -> io::Result<(u32, OwnedFd)> {
+        let mut pidfd: i32 = -1;
+        let Parts { stack, birth, .. } = &mut *cradle.0;
+        let birth: &Birth = birth;
+        birth.errno.store(0, Ordering::Relaxed);
+        birth.here.store(1, Ordering::Release);
+        let flags = libc::CLONE_VM | libc::CLONE_PIDFD | libc::CLONE_CHILD_CLEARTID;
+        // SAFETY: the struct is plain data for which all-zero bytes are a value.
+        let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
+        // CLONE_CLEAR_SIGHAND lies above the 32 bits of libc's type.
+        arguments.flags = u64::from(flags.cast_unsigned()) | 1 << 32;
+        arguments.pidfd = (&raw mut pidfd).expose_provenance() as u64;
+        arguments.child_tid = birth.here.as_ptr().expose_provenance() as u64;
+        arguments.exit_signal = libc::SIGCHLD.cast_unsigned().into();
+        arguments.stack = stack.as_mut_ptr().expose_provenance() as u64;
+        arguments.stack_size = size_of_val(&**stack) as u64;
+        // SAFETY: the cradle is free: its stack, 16-aligned, is nobody's. It stays as it is until the child has left it
+        // (`is_occupied`), which its owner waits for before it is used again or freed.
+        let outcome = unsafe { clone3(&arguments, &raw const *birth) };
+        let Ok(pid) = u32::try_from(outcome) else {
+            birth.here.store(0, Ordering::Release);
+            let errno = i32::try_from(-outcome).unwrap_or(libc::EINVAL);
+            return Err(io::Error::from_raw_os_error(errno));
+        };
+        // SAFETY: the kernel has just opened it for us (with close-on-exec).
+        Ok((pid, unsafe { OwnedFd::from_raw_fd(pidfd) }))
     }
 
     /// The system call. In the child it goes on in [`be_born`], here it returns the child's pid or `-errno`.
     ///
     /// # Safety
-    /// `arguments` must name an unused stack, and `CLONE_VM`, `CLONE_VFORK` and `CLONE_CLEAR_SIGHAND`.
-    unsafe fn clone3(arguments: &libc::clone_args, birth: &mut Birth) -> i64 {
+    /// `arguments` must name an unused stack, `CLONE_VM` and `CLONE_CLEAR_SIGHAND`; `birth` must stay as it is until the
+    /// child has left our memory.
+    unsafe fn clone3(arguments: &libc::clone_args, birth: *const Birth) -> i64 {
         let outcome: i64;
         // SAFETY: the child begins with our registers but its own stack pointer, at the top of its 16-aligned stack, so
         // that `call` meets the convention of C; it never comes back from there. We see a system call that changes rax,
@@ -119,7 +196,7 @@ mod x86_64 {
                 "call {entry}",
                 "ud2",
                 "2:",
-                birth = in(reg) &raw mut *birth,
+                birth = in(reg) birth,
                 entry = sym be_born,
                 inlateout("rax") libc::SYS_clone3 => outcome,
                 in("rdi") &raw const *arguments,
@@ -132,75 +209,99 @@ mod x86_64 {
     }
 
     /// The child's whole life in our memory.
-    unsafe extern "C" fn be_born(birth: *mut Birth) -> ! {
-        // SAFETY: the parent stands still and keeps what `birth` points to; the calls are thin wrappers of system
-        // calls with arguments laid out by the parent. They may write `errno`, which we share with the parent's thread:
-        // it holds nothing of worth there across this call.
+    unsafe extern "C" fn be_born(birth: *const Birth) -> ! {
+        // SAFETY: the cradle is ours until we have left; see the module. Every argument is a number or points into it.
         unsafe {
             if !(*birth).call.program.is_null() {
-                (*birth).errno = become_program(&*birth);
+                let errno = become_program(&*birth);
+                (*birth).errno.store(errno, Ordering::Release);
             }
-            libc::_exit(127)
+            loop {
+                let _never = system(libc::SYS_exit_group, [127, 0, 0, 0]);
+            }
         }
     }
 
     /// Gives back why it did not become the program.
     ///
     /// # Safety
-    /// Only to be called by the child; pointers as [`Birth`] says.
+    /// Only to be called by the child.
     unsafe fn become_program(birth: &Birth) -> i32 {
-        // SAFETY: as the caller promises; all pointers are to live locals or into the image.
+        /// The kernel's form: handler, flags, restorer, mask.
+        static DEFAULT: [u64; 4] = [0; 4];
+        static NO_SIGNALS: u64 = 0;
+        let address = |at: *const libc::c_void| at.expose_provenance() as i64;
+        // SAFETY: as the caller promises; the calls change the child alone, which has its own descriptors, signal
+        // actions, limits and directory.
         unsafe {
-            if libc::setpgid(0, 0) != 0 {
-                return errno();
+            if let Err(errno) = system(libc::SYS_setpgid, [0; 4]) {
+                return errno;
             }
             if let Some(limit) = &birth.open_files {
+                let limit = address((&raw const *limit).cast());
                 // In the worst case it keeps the larger one.
-                libc::setrlimit(libc::RLIMIT_NOFILE, limit);
+                let _kept = system(libc::SYS_prlimit64, [0, libc::RLIMIT_NOFILE.into(), limit, 0]);
             }
-            for (target, source) in (0..).zip(birth.streams) {
+            let mut target = 0;
+            while target < 3 {
                 // Sources are never below 3 (the standard streams are always open): none is overwritten before its
                 // turn, and the copy has no close-on-exec.
-                if libc::dup2(source, target) < 0 {
-                    return errno();
+                let source = birth.streams[target as usize];
+                if let Err(errno) = system(libc::SYS_dup2, [source.into(), target, 0, 0]) {
+                    return errno;
                 }
+                target += 1;
             }
-            if !birth.call.directory.is_null() && libc::chdir(birth.call.directory) != 0 {
-                return errno();
+            let directory = birth.call.directory;
+            if !directory.is_null()
+                && let Err(errno) = system(libc::SYS_chdir, [address(directory.cast()), 0, 0, 0])
+            {
+                return errno;
             }
-            // Rust ignores SIGPIPE; programs expect the default. Ignored signals would outlive `execve`.
-            let mut default: libc::sigaction = std::mem::zeroed();
-            default.sa_sigaction = libc::SIG_DFL;
-            libc::sigaction(libc::SIGPIPE, &raw const default, ptr::null_mut());
-            let mut none: libc::sigset_t = std::mem::zeroed();
-            libc::sigemptyset(&raw mut none);
-            libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut());
-            libc::execve(birth.call.program, birth.call.argv, birth.call.envp);
-            errno()
+            // Rust ignores SIGPIPE; programs expect the default. Ignored signals would outlive `execve`, and so would
+            // blocked ones.
+            let default = address((&raw const DEFAULT).cast());
+            let _done = system(libc::SYS_rt_sigaction, [libc::SIGPIPE.into(), default, 0, 8]);
+            let none = address((&raw const NO_SIGNALS).cast());
+            let _done = system(libc::SYS_rt_sigprocmask, [libc::SIG_SETMASK.into(), none, 0, 8]);
+            let (argv, envp) = (address(birth.call.argv.cast()), address(birth.call.envp.cast()));
+            match system(libc::SYS_execve, [address(birth.call.program.cast()), argv, envp, 0]) {
+                Err(errno) => errno,
+                Ok(()) => libc::EINVAL,
+            }
         }
     }
 
-    unsafe fn errno() -> i32 {
-        // SAFETY: glibc and musl give a valid pointer to the calling thread's errno.
-        unsafe { *libc::__errno_location() }
+    /// A system call without libc, which would write `errno`.
+    ///
+    /// # Safety
+    /// As the call itself asks.
+    unsafe fn system(number: i64, arguments: [i64; 4]) -> Result<(), i32> {
+        let outcome: i64;
+        // SAFETY: the kernel changes rax, rcx, r11 and what the caller answers for.
+        unsafe {
+            asm!(
+                "syscall",
+                inlateout("rax") number => outcome,
+                in("rdi") arguments[0],
+                in("rsi") arguments[1],
+                in("rdx") arguments[2],
+                in("r10") arguments[3],
+                lateout("rcx") _,
+                lateout("r11") _,
+                options(nostack),
+            );
+        }
+        if outcome < 0 { Err(outcome.wrapping_neg() as i32) } else { Ok(()) }
     }
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-mod elsewhere {
-    use super::{Birth, OwnedFd, io};
+mod imp {
+    use super::{Cradle, OwnedFd, io};
 
     /// Not written for this architecture.
-    #[derive(Debug)]
-    pub(crate) enum Clone3 {}
-
-    impl Clone3 {
-        pub(crate) fn try_new() -> Option<Self> {
-            None
-        }
-
-        pub(crate) fn born(&mut self, _: &mut Birth) -> io::Result<(u32, OwnedFd)> {
-            match *self {}
-        }
+    pub(super) fn born(_: &mut Cradle) -> io::Result<(u32, OwnedFd)> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 }

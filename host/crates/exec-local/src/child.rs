@@ -10,6 +10,7 @@ use orchestrator_ports::{ExecutorEvent, Launch};
 use rustix::process::Signal;
 
 use crate::capture::Capture;
+use crate::nursery::Occupied;
 use crate::pidlog::Mark;
 use crate::proctable::TreeKey;
 use crate::signal;
@@ -130,6 +131,8 @@ pub(crate) struct Child {
     pub(crate) phase: Phase,
     /// What is heard of it.
     pub(crate) hearing: Hearing,
+    /// Until it is known to have become its program.
+    pub(crate) birth: Option<Occupied>,
     /// What we sent to it.
     pub(crate) orders: Orders,
     /// What descendants used that we reaped.
@@ -138,7 +141,7 @@ pub(crate) struct Child {
 
 impl Child {
     /// A process that was just started.
-    pub(crate) fn new(launch: &Launch, spawned: Spawned, born: Instant, mark: Mark) -> Self {
+    pub(crate) fn new(launch: Box<Launch>, spawned: Spawned, born: Instant, mark: Mark) -> Self {
         let identity = ProcessIdentity { pid: spawned.pid, start_ticks: spawned.start_ticks };
         Self {
             attempt: launch.attempt,
@@ -146,10 +149,11 @@ impl Child {
             pidfd: spawned.pidfd,
             born,
             mark,
-            marker: marker(launch),
+            marker: marker(&launch),
             captures: spawned.captures,
             phase: Phase::Running,
             hearing: Hearing::End(identity),
+            birth: spawned.cradle.map(|cradle| Occupied { cradle, launch }),
             orders: Orders::default(),
             extra: Usage::default(),
         }

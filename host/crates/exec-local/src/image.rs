@@ -17,16 +17,53 @@ use crate::program;
 /// The environment that children share: the host's own (unless it is to be cleared) with the settings' on top, without
 /// the names that each launch sets itself.
 #[derive(Debug)]
-struct Common {
+pub(crate) struct Common {
     settings: Arc<ChildSettings>,
     own_names: Vec<OsString>,
     entries: Vec<CString>,
 }
 
+impl Common {
+    /// The shared part for a launch: that of the launch before, if it fits.
+    ///
+    /// # Errors
+    /// `InvalidInput` when a string holds a NUL byte.
+    pub(crate) fn renew(before: &mut Option<Arc<Self>>, launch: &Launch) -> io::Result<Arc<Self>> {
+        match before {
+            Some(common) if common.fits(launch) => Ok(Arc::clone(common)),
+            _ => Ok(Arc::clone(before.insert(Arc::new(Self::new(launch)?)))),
+        }
+    }
+
+    fn fits(&self, launch: &Launch) -> bool {
+        Arc::ptr_eq(&self.settings, &launch.settings)
+            && self.own_names.len() == launch.env.len()
+            && self.own_names.iter().zip(&launch.env).all(|(known, (name, _))| known == name)
+    }
+
+    fn new(launch: &Launch) -> io::Result<Self> {
+        let settings = Arc::clone(&launch.settings);
+        let own_names: Vec<OsString> = launch.env.iter().map(|(name, _)| name.clone()).collect();
+        let mut pairs: Vec<(OsString, OsString)> =
+            if settings.clear_env { Vec::new() } else { std::env::vars_os().collect() };
+        for (name, value) in &settings.env {
+            pairs.retain(|(known, _)| known != name);
+            pairs.push((name.clone(), value.clone()));
+        }
+        pairs.retain(|(name, _)| !own_names.contains(name));
+        let entry = |(name, value): (OsString, OsString)| {
+            let bytes = [name.into_vec(), value.into_vec()].join(&b'=');
+            CString::new(bytes).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))
+        };
+        let entries = pairs.into_iter().map(entry).collect::<io::Result<Vec<_>>>()?;
+        Ok(Self { settings, own_names, entries })
+    }
+}
+
 /// Buffers for one launch at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Image {
-    common: Option<Common>,
+    common: Option<Arc<Common>>,
     /// Program, working directory, arguments, environment of the launch: each ended by a NUL.
     bytes: Vec<u8>,
     /// Where each string begins in `bytes`.
@@ -34,8 +71,8 @@ pub(crate) struct Image {
     pointers: Vec<*const c_char>,
 }
 
-// SAFETY: the pointers lead into the image's own buffers alone, and nobody follows them but through the `Call` of the
-// last `fill`, which was made on the thread that uses it.
+// SAFETY: the pointers lead into the image's own buffers and the shared part that it keeps alive; nobody follows them but
+// through the `Call` of the last `fill`.
 unsafe impl Send for Image {}
 
 /// Pointers into an [`Image`], good until it is filled again.
@@ -56,8 +93,8 @@ impl Image {
     ///
     /// # Errors
     /// `InvalidInput` when a string holds a NUL byte.
-    pub(crate) fn fill(&mut self, launch: &Launch) -> io::Result<Call> {
-        self.share(launch)?;
+    pub(crate) fn fill(&mut self, launch: &Launch, common: Arc<Common>) -> io::Result<Call> {
+        self.common = Some(common);
         self.bytes.clear();
         self.starts.clear();
         self.string(&[program::locate(launch).as_os_str()])?;
@@ -110,35 +147,6 @@ impl Image {
         self.bytes.push(0);
         Ok(())
     }
-
-    /// Prepares the shared part, unless it is that of the launch before.
-    fn share(&mut self, launch: &Launch) -> io::Result<()> {
-        let same = self.common.as_ref().is_some_and(|common| {
-            Arc::ptr_eq(&common.settings, &launch.settings)
-                && common.own_names.len() == launch.env.len()
-                && common.own_names.iter().zip(&launch.env).all(|(known, (name, _))| known == name)
-        });
-        if same {
-            return Ok(());
-        }
-        self.common = None;
-        let settings = Arc::clone(&launch.settings);
-        let own_names: Vec<OsString> = launch.env.iter().map(|(name, _)| name.clone()).collect();
-        let mut pairs: Vec<(OsString, OsString)> =
-            if settings.clear_env { Vec::new() } else { std::env::vars_os().collect() };
-        for (name, value) in &settings.env {
-            pairs.retain(|(known, _)| known != name);
-            pairs.push((name.clone(), value.clone()));
-        }
-        pairs.retain(|(name, _)| !own_names.contains(name));
-        let entry = |(name, value): (OsString, OsString)| {
-            let bytes = [name.into_vec(), value.into_vec()].join(&b'=');
-            CString::new(bytes).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))
-        };
-        let entries = pairs.into_iter().map(entry).collect::<io::Result<Vec<_>>>()?;
-        self.common = Some(Common { settings, own_names, entries });
-        Ok(())
-    }
 }
 
 #[cfg(test)]
@@ -167,6 +175,10 @@ mod tests {
         }
     }
 
+    fn fill(image: &mut Image, launch: &Launch) -> io::Result<Call> {
+        image.fill(launch, Common::renew(&mut None, launch)?)
+    }
+
     fn strings(mut array: *const *const c_char) -> Vec<String> {
         let mut found = Vec::new();
         loop {
@@ -192,18 +204,31 @@ mod tests {
         let shared = Arc::new(shared);
         let mut image = Image::default();
         let first = launch(Arc::clone(&shared), &["1", "", "3"], vec![pair("A", "own"), pair("A", "later")]);
-        let call = image.fill(&first).unwrap();
+        let call = fill(&mut image, &first).unwrap();
         assert_eq!(strings(call.argv), ["/bin/x", "1", "", "3"]);
         assert_eq!(strings(call.envp), ["A=later", "B=again"]);
         assert!(call.directory.is_null());
 
-        let call = image.fill(&launch(Arc::clone(&shared), &[], vec![pair("C", "own")])).unwrap();
+        let call = fill(&mut image, &launch(Arc::clone(&shared), &[], vec![pair("C", "own")])).unwrap();
         assert_eq!(strings(call.envp), ["C=own", "A=shared", "B=again"]);
         assert_eq!(strings(call.argv), ["/bin/x"]);
 
         let other = ChildSettings { working_directory: Some("/tmp".into()), ..(*shared).clone() };
-        let call = image.fill(&launch(Arc::new(other), &[], vec![])).unwrap();
+        let call = fill(&mut image, &launch(Arc::new(other), &[], vec![])).unwrap();
         assert_eq!(strings([call.directory, ptr::null()].as_ptr()), ["/tmp"]);
+    }
+
+    #[test]
+    fn the_shared_part_is_made_anew_only_for_other_settings_or_names() {
+        let settings = Arc::<ChildSettings>::default();
+        let mut kept = None;
+        let named = |name: &str| launch(Arc::clone(&settings), &[], vec![pair(name, "1")]);
+        let first = Common::renew(&mut kept, &named("A")).unwrap();
+        assert!(Arc::ptr_eq(&first, &Common::renew(&mut kept, &named("A")).unwrap()));
+        let second = Common::renew(&mut kept, &named("B")).unwrap();
+        assert!(!Arc::ptr_eq(&first, &second));
+        let other = launch(Arc::default(), &[], vec![pair("B", "1")]);
+        assert!(!Arc::ptr_eq(&second, &Common::renew(&mut kept, &other).unwrap()));
     }
 
     #[test]
@@ -214,8 +239,8 @@ mod tests {
             launch(Arc::clone(&settings), &["a\0b"], vec![]),
             launch(Arc::clone(&settings), &[], vec![pair("A", "a\0b")]),
         ] {
-            assert_eq!(image.fill(&bad).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+            assert_eq!(fill(&mut image, &bad).unwrap_err().kind(), io::ErrorKind::InvalidInput);
         }
-        assert!(image.fill(&launch(settings, &["fine"], vec![])).is_ok());
+        assert!(fill(&mut image, &launch(settings, &["fine"], vec![])).is_ok());
     }
 }

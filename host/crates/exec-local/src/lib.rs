@@ -23,6 +23,7 @@ mod executor;
 mod fault;
 mod fds;
 mod image;
+mod nursery;
 mod oom;
 pub mod orphans;
 mod pidlog;

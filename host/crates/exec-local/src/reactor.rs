@@ -24,7 +24,7 @@ use crate::executor::{Bell, Options, Order};
 use crate::oom::OomWatch;
 use crate::pidlog::{Mark, PidLog};
 use crate::proctable::{ProcTable, signal_each};
-use crate::spawn::{Spawned, Spawner};
+use crate::spawn::{Settled, Spawned, Spawner};
 use crate::{reap, signal, sweep};
 
 /// Orders taken before ends and output have their turn again.
@@ -54,6 +54,17 @@ pub(crate) enum Watch {
 }
 
 const BELL: u64 = u64::MAX;
+
+/// Where a child's birth stands.
+#[derive(Debug)]
+pub(crate) enum Birth {
+    /// It has not become its program yet.
+    Pending,
+    /// It has (or is gone).
+    Done,
+    /// It could not.
+    Failed(SpawnFault),
+}
 
 impl Watch {
     fn key(self, attempt: AttemptId) -> epoll::EventData {
@@ -225,7 +236,7 @@ impl Reactor {
         self.bell.quiet();
         for _ in 0..ORDERS_A_TURN {
             match self.inbox.try_recv() {
-                Ok(Order::Launch(launch)) => self.launch(&launch),
+                Ok(Order::Launch(launch)) => self.launch(launch),
                 Ok(Order::Signal(attempt, number, scope)) => self.signal(attempt, number, scope),
                 Ok(Order::SignalAll(number, answer)) => {
                     self.signal_all(number);
@@ -263,7 +274,7 @@ impl Reactor {
         self.signal_all(StopSignal(Signal::KILL.as_raw()));
     }
 
-    fn launch(&mut self, launch: &Launch) {
+    fn launch(&mut self, launch: Box<Launch>) {
         let attempt = launch.attempt;
         if self.children.contains_key(&attempt) {
             tracing::error!(%attempt, "an attempt was launched twice; the second launch is ignored");
@@ -274,7 +285,7 @@ impl Reactor {
         let started = if self.ending.is_some() {
             Err(SpawnFault::Machine { detail: "the executor is ending".to_owned() })
         } else {
-            self.spawner.spawn(launch)
+            self.spawner.spawn(&launch)
         };
         match started {
             Ok(spawned) => self.watch(launch, spawned, born),
@@ -286,7 +297,7 @@ impl Reactor {
     }
 
     /// From now on the loop hears of the child's end.
-    fn watch(&mut self, launch: &Launch, spawned: Spawned, born: Instant) {
+    fn watch(&mut self, launch: Box<Launch>, spawned: Spawned, born: Instant) {
         let attempt = launch.attempt;
         let mark = self.pids.launched(spawned.pid);
         if self.children.is_empty() {
@@ -310,7 +321,13 @@ impl Reactor {
         if self.young.is_empty() || now < self.young_since + YOUTH {
             return;
         }
+        self.young_since = now;
         for attempt in std::mem::take(&mut self.young) {
+            if let Birth::Pending = self.birth(attempt, false) {
+                // A program on a slow file system: in a millisecond again.
+                self.young.push(attempt);
+                continue;
+            }
             let Some(child) = self.children.get_mut(&attempt) else { continue };
             let Some(started) = child.untold() else { continue };
             let mut heard = Ok(());
@@ -324,6 +341,20 @@ impl Reactor {
             if let Err(error) = heard {
                 self.end_unheard(attempt, error);
             }
+        }
+    }
+
+    /// How the child's birth went; `ended` says that it is known to have ended.
+    pub(crate) fn birth(&mut self, attempt: AttemptId, ended: bool) -> Birth {
+        let Some(child) = self.children.get_mut(&attempt) else { return Birth::Done };
+        let Some(occupied) = child.birth.take() else { return Birth::Done };
+        match self.spawner.settle(occupied, ended) {
+            Settled::Pending(occupied) => {
+                child.birth = Some(occupied);
+                Birth::Pending
+            }
+            Settled::Born => Birth::Done,
+            Settled::Failed(fault) => Birth::Failed(fault),
         }
     }
 

@@ -41,6 +41,7 @@ pub(crate) fn run(reactor: &mut Reactor) {
 }
 
 /// Kills a process, waits for its end and tells it.
+/// (One that had not become its program yet is told as killed, which it was.)
 fn give_up(reactor: &Reactor, mut child: Child) {
     if let Some(started) = child.untold() {
         reactor.tell(started);

@@ -1,7 +1,7 @@
 //! Birth of one process: standard streams, program, environment, pidfd.
 //!
 //! The only way in is [`Spawner::spawn`]. It goes the quicker of two ways, found out at the start: `clone3` of our own
-//! (`birth.rs`), or where that is not to be had `std::process::Command`, which without `pre_exec` uses `posix_spawn`. The
+//! (`birth.rs`), whose outcome is known a little later ([`Spawner::settle`]), or where that is not to be had `std::process::Command`, which without `pre_exec` uses `posix_spawn`. The
 //! cost of neither grows with the host's memory; a `pre_exec` hook here would silently turn the second into a fork.
 
 use std::ffi::{OsStr, OsString};
@@ -11,23 +11,25 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::sync::Arc;
 
 use orchestrator_core::scheduler::SpawnFault;
 use orchestrator_ports::Launch;
 use rustix::process::{PidfdFlags, Resource, Rlimit, pidfd_open, prlimit};
 
-use crate::birth::{Birth, Clone3, as_rlimit};
+use crate::birth::{self, Cradle};
 use crate::capture::Capture;
 use crate::error::ExecError;
-use crate::image::Image;
-use crate::streams::Streams;
+use crate::image::Common;
+use crate::nursery::{Nursery, Occupied, Outcome};
+use crate::streams::{Stream, Streams};
 use crate::ticks::Ticks;
 use crate::{fault, program, reap, registry, signal};
 
 /// How processes are started.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum LaunchPath {
-    /// `clone3` with `CLONE_VM`, `CLONE_VFORK`, `CLONE_PIDFD`.
+    /// `clone3` with `CLONE_VM` and `CLONE_PIDFD`.
     Clone3,
     /// `posix_spawn`, then `pidfd_open`.
     PosixSpawn,
@@ -37,7 +39,7 @@ impl LaunchPath {
     /// The best one that this kernel allows; tries it.
     #[must_use]
     pub fn best() -> Self {
-        if Clone3::try_new().is_some() { Self::Clone3 } else { Self::PosixSpawn }
+        if birth::is_possible() { Self::Clone3 } else { Self::PosixSpawn }
     }
 }
 
@@ -61,13 +63,30 @@ pub(crate) struct Spawned {
     pub(crate) pidfd: OwnedFd,
     /// Captured standard output and error.
     pub(crate) captures: [Option<Capture>; 2],
+    /// Where the child is until it has become its program; `None` when it has.
+    pub(crate) cradle: Option<Cradle>,
 }
+
+/// How a birth went.
+#[derive(Debug)]
+pub(crate) enum Settled {
+    /// It is not known yet.
+    Pending(Occupied),
+    /// The child is the program.
+    Born,
+    /// It could not become it, and has ended.
+    Failed(SpawnFault),
+}
+
+/// Process, pidfd, and the cradle that it has not left yet.
+type Newborn = (u32, OwnedFd, Option<Cradle>);
 
 /// Starts processes, one at a time.
 #[derive(Debug)]
 pub(crate) struct Spawner {
-    clone: Option<Clone3>,
-    image: Image,
+    path: LaunchPath,
+    nursery: Nursery,
+    common: Option<Arc<Common>>,
     null: File,
     ticks: Ticks,
     /// The limit to give back to children when the host raised its own.
@@ -81,8 +100,10 @@ impl Spawner {
     /// `/dev/null` cannot be opened.
     pub(crate) fn new(wanted: Option<LaunchPath>, open_files: Option<Rlimit>) -> Result<Self, ExecError> {
         let null = OpenOptions::new().read(true).write(true).open("/dev/null").map_err(ExecError::Null)?;
-        let clone = if wanted == Some(LaunchPath::PosixSpawn) { None } else { Clone3::try_new() };
-        Ok(Self { clone, image: Image::default(), null, ticks: Ticks::new(), open_files })
+        let path =
+            if wanted == Some(LaunchPath::PosixSpawn) { LaunchPath::PosixSpawn } else { LaunchPath::best() };
+        let (nursery, common, ticks) = (Nursery::default(), None, Ticks::new());
+        Ok(Self { path, nursery, common, null, ticks, open_files })
     }
 
     /// Starts the process in a group of its own and enters it in the register of children.
@@ -92,36 +113,51 @@ impl Spawner {
     pub(crate) fn spawn(&mut self, launch: &Launch) -> Result<Spawned, SpawnFault> {
         let Streams { child, captures } = Streams::open(launch)?;
         let before = self.ticks.now();
-        let (pid, pidfd) = if self.clone.is_some() {
-            // The child's ends are closed when this returns: a pipe held open here would never end.
-            self.by_clone(launch, Streams { child, captures: [None, None] })?
-        } else {
-            self.by_command(launch, Streams { child, captures: [None, None] })?
+        // The child's ends are closed with this: a pipe held open here would never end.
+        let (pid, pidfd, cradle) = match self.path {
+            LaunchPath::Clone3 => self.by_clone(launch, child)?,
+            LaunchPath::PosixSpawn => self.by_command(launch, child)?,
         };
         let start_ticks = self.ticks.of_child(pid, before);
-        Ok(Spawned { pid, start_ticks, pidfd, captures })
+        Ok(Spawned { pid, start_ticks, pidfd, captures, cradle })
     }
 
-    fn by_clone(&mut self, launch: &Launch, streams: Streams) -> Result<(u32, OwnedFd), SpawnFault> {
-        let failed = |error: io::Error| program_fault(&error, launch);
-        let Some(clone) = &mut self.clone else { return Err(failed(io::ErrorKind::Unsupported.into())) };
-        let call = self.image.fill(launch).map_err(failed)?;
-        let [stdin, stdout, stderr] = &streams.child;
-        let streams = [stdin, stdout, stderr].map(|stream| stream.raw(&self.null));
-        let mut birth = Birth { call, streams, open_files: self.open_files.map(as_rlimit), errno: 0 };
-        let mut children = registry::lock();
-        let (pid, pidfd) = clone.born(&mut birth).map_err(failed)?;
-        if birth.errno != 0 {
-            reap::reap_blocking(pid);
-            return Err(failed(io::Error::from_raw_os_error(birth.errno)));
+    /// Asks how a birth went; `ended` says that the child is known to have ended.
+    pub(crate) fn settle(&mut self, occupied: Occupied, ended: bool) -> Settled {
+        match self.nursery.settle(occupied, ended) {
+            Outcome::Pending(occupied) => Settled::Pending(occupied),
+            Outcome::Born => Settled::Born,
+            Outcome::Failed(error, launch) => Settled::Failed(program_fault(&error, &launch)),
         }
-        children.insert(pid);
-        Ok((pid, pidfd))
     }
 
-    fn by_command(&self, launch: &Launch, streams: Streams) -> Result<(u32, OwnedFd), SpawnFault> {
+    fn by_clone(&mut self, launch: &Launch, streams: [Stream; 3]) -> Result<Newborn, SpawnFault> {
+        let failed = |error: io::Error| program_fault(&error, launch);
+        let common = Common::renew(&mut self.common, launch).map_err(failed)?;
+        let mut cradle = self.nursery.take();
+        let raw = [&streams[0], &streams[1], &streams[2]].map(|stream| stream.raw(&self.null));
+        let born = cradle.image().fill(launch, common).and_then(|call| {
+            let mut children = registry::lock();
+            let (pid, pidfd) = cradle.bear(call, raw, self.open_files)?;
+            children.insert(pid);
+            Ok((pid, pidfd))
+        });
+        let (pid, pidfd) = match born {
+            Ok(born) => born,
+            Err(error) => {
+                self.nursery.give_back(cradle);
+                return Err(failed(error));
+            }
+        };
+        // The child does it, too: whichever comes first, a signal to the group finds it from now on. (Refused when the
+        // child is its program already; then it has done it.)
+        let _ = rustix::process::setpgid(signal::as_pid(pid), signal::as_pid(pid));
+        Ok((pid, pidfd, Some(cradle)))
+    }
+
+    fn by_command(&self, launch: &Launch, streams: [Stream; 3]) -> Result<Newborn, SpawnFault> {
         let mut command = command(launch);
-        let [stdin, stdout, stderr] = streams.child;
+        let [stdin, stdout, stderr] = streams;
         command.stdin(stdin).stdout(stdout).stderr(stderr);
         let mut children = registry::lock();
         let child = command.spawn().map_err(|error| program_fault(&error, launch))?;
@@ -139,7 +175,7 @@ impl Spawner {
             // After exec: a program that reads its limit in its first microseconds may see the host's.
             let _ = prlimit(signal::as_pid(pid), Resource::Nofile, limit);
         }
-        Ok((pid, pidfd))
+        Ok((pid, pidfd, None))
     }
 }
 

@@ -4,14 +4,14 @@ use std::collections::HashSet;
 use std::time::Instant;
 
 use orchestrator_core::AttemptId;
-use orchestrator_core::scheduler::ExitStatus;
+use orchestrator_core::scheduler::{ExitStatus, SpawnFault};
 use orchestrator_ports::ExecutorEvent;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 
 use crate::child::{Child, Lingering, Phase, Stray, UNKILLABLE};
 use crate::proctable::Members;
-use crate::reactor::{Reactor, Watch};
+use crate::reactor::{Birth, Reactor, Watch};
 use crate::reap::{self, Reaped};
 use crate::{registry, signal};
 
@@ -26,6 +26,10 @@ pub(crate) fn main_ended(reactor: &mut Reactor, attempt: AttemptId) {
     if matches!(child.phase, Phase::Lingering(_)) {
         return;
     }
+    if let Birth::Failed(fault) = reactor.birth(attempt, true) {
+        return stillborn(reactor, attempt, fault);
+    }
+    let Some(child) = reactor.children.get_mut(&attempt) else { return };
     let now = Instant::now();
     let patience = if child.orders.end_tree { leak_timeout.max(descendant_grace) } else { leak_timeout };
     child.phase = Phase::Lingering(Lingering {
@@ -40,6 +44,15 @@ pub(crate) fn main_ended(reactor: &mut Reactor, attempt: AttemptId) {
     let Some(child) = reactor.children.get(&attempt) else { return };
     reactor.ignore(&child.pidfd);
     advance(reactor, attempt);
+}
+
+/// The child could not become its program: it has no descendants and has written nothing.
+fn stillborn(reactor: &mut Reactor, attempt: AttemptId, fault: SpawnFault) {
+    let Some(child) = reactor.children.remove(&attempt) else { return };
+    reactor.ignore(&child.pidfd);
+    reap_main(child.pid);
+    drop(child);
+    reactor.tell(ExecutorEvent::NotStarted { attempt, fault });
 }
 
 /// One transition: something ended, a pipe closed, or a moment came.

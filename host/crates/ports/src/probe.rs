@@ -1,5 +1,7 @@
 //! Sampling of the machine and of process trees.
 
+use std::time::Duration;
+
 use orchestrator_core::AttemptId;
 use orchestrator_core::metrics::{ProcessSample, SystemSample};
 use orchestrator_core::scheduler::ProcessIdentity;
@@ -19,4 +21,8 @@ pub trait Probe: Send {
     fn system(&mut self) -> SystemSample;
     /// Reads the process trees of the targets, with the pids of each tree; a target that has ended is left out.
     fn processes(&mut self, targets: &[ProbeTarget]) -> Vec<(ProcessSample, Vec<u32>)>;
+    /// CPU time that all readings together have cost so far; zero where it is not known.
+    fn cpu(&self) -> Duration {
+        Duration::ZERO
+    }
 }

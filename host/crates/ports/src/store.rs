@@ -54,9 +54,11 @@ pub enum StoreEvent {
 pub trait Store: Send {
     /// Queues a record; blocks only when the bounded queue is full (backpressure). Answer: `Committed`.
     fn append(&self, record: Record);
-    /// Queues records in order, each still all-or-nothing; a store that can takes them in one go.
-    fn append_all(&self, records: Vec<Record>) {
+    /// Queues records in order, each still all-or-nothing; a store that can takes them in one go. Returns up to which
+    /// number they went as far as they asked by the time it returns, if that is news: no `Committed` follows for those.
+    fn append_all(&self, records: Vec<Record>) -> Option<u64> {
         records.into_iter().for_each(|record| self.append(record));
+        None
     }
     /// Queues samples for the history; dropped (and counted) rather than ever delaying a record.
     fn samples(&self, rows: Vec<SampleRow>);

@@ -2,6 +2,7 @@
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
+use std::time::Duration;
 
 use orchestrator_core::metrics::{ProcessSample, SystemSample};
 use orchestrator_ports::{Probe, ProbeTarget};
@@ -15,6 +16,8 @@ pub(crate) struct Collected {
     pub(crate) system: SystemSample,
     /// Each attempt's tree with the pids in it; attempts that ended meanwhile are missing.
     pub(crate) processes: Vec<(ProcessSample, Vec<u32>)>,
+    /// CPU time that all readings together have cost so far.
+    pub(crate) cost: Duration,
 }
 
 /// The sampling thread; ends when dropped.
@@ -45,7 +48,8 @@ impl Collector {
 
 fn collect(mut probe: Box<dyn Probe>, work: &Receiver<Vec<ProbeTarget>>, inbox: &UnboundedSender<Message>) {
     while let Ok(targets) = work.recv() {
-        let collected = Collected { system: probe.system(), processes: probe.processes(&targets) };
+        let (system, processes) = (probe.system(), probe.processes(&targets));
+        let collected = Collected { system, processes, cost: probe.cpu() };
         if inbox.send(Message::Collected(collected)).is_err() {
             return;
         }

@@ -52,10 +52,12 @@ impl Journal {
     }
 
     /// Gives the store the records gathered since the last time: once a turn, so that they can share one writing.
-    pub(crate) fn pass_on(&mut self) {
-        if !self.gathered.is_empty() {
-            self.store.append_all(std::mem::take(&mut self.gathered));
+    /// Returns up to which number records are recorded with that, if any are: ask [`committed`](Self::committed) then.
+    pub(crate) fn pass_on(&mut self) -> Option<u64> {
+        if self.gathered.is_empty() {
+            return None;
         }
+        self.store.append_all(std::mem::take(&mut self.gathered))
     }
 
     /// Takes a step. Returns its commands at once when they need not wait for any record; else they are worth a

@@ -15,6 +15,10 @@ use crate::samples::Thresholds;
 use crate::ticks::TickTimes;
 use crate::turn::Turner;
 
+/// Messages heard before what follows from them is recorded and performed. While a large directory is scanned each may be
+/// a thousand files: the first launches are not to wait for many of them.
+const MESSAGES_A_TURN: usize = 32;
+
 /// The rooms of a run.
 pub struct Rooms {
     /// Starts and stops processes.
@@ -95,7 +99,7 @@ pub async fn run(
     let mut turner =
         Turner::new(executor, files, store, plugins, clock, subscribers, collector, scheduler, settings);
     turner.begin();
-    let mut messages = Vec::with_capacity(256);
+    let mut messages = Vec::with_capacity(MESSAGES_A_TURN);
     loop {
         if let Some(ended) = turner.ended() {
             return Ok(turner.end(ended));
@@ -103,7 +107,7 @@ pub async fn run(
         let due = turner.next_deadline();
         tokio::select! {
             biased;
-            _ = receiver.recv_many(&mut messages, 256) => {}
+            _ = receiver.recv_many(&mut messages, MESSAGES_A_TURN) => {}
             () = tokio::time::sleep_until(due.into()) => {}
         }
         turner.tick(due, messages.drain(..));

@@ -16,6 +16,30 @@ pub struct Thresholds {
     pub disk: f64,
 }
 
+/// Rows of the history that attempts may fill in a second, however many they are and however often they are read: the
+/// scheduler and the plugins see every reading, the history the more of them the fewer attempts run.
+const ROWS_PER_SECOND: f64 = 1_000.0;
+
+/// Decides which rounds of readings the history keeps.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Thinning {
+    last: Option<(Timestamp, usize)>,
+}
+
+impl Thinning {
+    /// Whether a round of so many rows is kept, `now`.
+    pub(crate) fn keeps(&mut self, now: Timestamp, rows: usize) -> bool {
+        let paid = self.last.is_none_or(|(at, rows)| {
+            // A tenth less, lest a round that comes a little early every second be dropped every other time.
+            now.since(at).as_secs_f64() >= 0.9 * rows as f64 / ROWS_PER_SECOND
+        });
+        if paid {
+            self.last = Some((now, rows));
+        }
+        paid
+    }
+}
+
 /// Built-in metrics of the moment, as capacity plugins see them.
 pub(crate) fn current(scheduler: &Scheduler, now: Timestamp, thresholds: Thresholds) -> Metrics {
     let snapshot = scheduler.snapshot(now);
@@ -55,4 +79,25 @@ pub(crate) fn process_row(at: Timestamp, sample: &ProcessSample) -> SampleRow {
     ];
     let metrics = values.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
     SampleRow { at, attempt: Some(sample.attempt), metrics }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rounds kept in ten seconds.
+    fn kept(rows: usize, every_ms: u64) -> u64 {
+        let mut thinning = Thinning::default();
+        let rounds = (0..10_000 / every_ms).map(|round| Timestamp(1_000_000 + round * every_ms * 1_000));
+        rounds.filter(|at| thinning.keeps(*at, rows)).count() as u64
+    }
+
+    #[test]
+    fn few_attempts_are_kept_in_full_and_many_at_a_bounded_rate() {
+        assert_eq!(kept(10, 100), 100);
+        assert_eq!(kept(100, 100), 100);
+        assert!((10..=12).contains(&kept(1_000, 100)), "{}", kept(1_000, 100));
+        assert_eq!(kept(1_000, 1_000), 10);
+        assert!(kept(10_000, 1_000) <= 2);
+    }
 }

@@ -18,7 +18,7 @@ use crate::hands::{Hands, LaunchOrder, OwnCpu};
 use crate::inbox::{Control, Message};
 use crate::journal::{Done, Journal};
 use crate::run::{Ended, RunEnd, Settings};
-use crate::samples::{Thresholds, current, process_row};
+use crate::samples::{Thinning, Thresholds, current, process_row};
 use crate::ticks::Ticks;
 
 /// Between two snapshots for the subscribers.
@@ -42,6 +42,7 @@ pub(crate) struct Turner {
     keep_output: KeepOutput,
     suspend_self: Box<dyn Fn() + Send>,
     own_cpu: OwnCpu,
+    thinning: Thinning,
     /// Events that arose while commands were performed.
     local: VecDeque<Event>,
     wake_at: Option<Timestamp>,
@@ -88,6 +89,7 @@ impl Turner {
             keep_output: settings.keep_output,
             suspend_self: settings.suspend_self,
             own_cpu: OwnCpu::default(),
+            thinning: Thinning::default(),
             local: VecDeque::new(),
             wake_at: None,
             collected_at: None,
@@ -169,11 +171,7 @@ impl Turner {
         match message {
             Message::Executor(event) => self.executor_event(event),
             Message::Files(event) => self.files_event(event),
-            Message::Store(StoreEvent::Committed { through }) => {
-                while let Some(done) = self.journal.committed(through) {
-                    self.publish_and_perform(done);
-                }
-            }
+            Message::Store(StoreEvent::Committed { through }) => self.recorded(through),
             Message::Store(StoreEvent::Failed { detail }) => {
                 self.hands.kill_all();
                 self.ended = Some(Ended::StoreFailed(detail));
@@ -299,7 +297,7 @@ impl Turner {
 
     fn control(&mut self, control: Control) {
         // It may take long (a suspension): what is known by now is recorded first.
-        self.journal.pass_on();
+        self.record();
         match control {
             Control::Drain => {
                 self.notice(Notice::Info(
@@ -354,7 +352,10 @@ impl Turner {
         self.collected_at = Some(now);
         let own_cpu_cores = self.own_cpu.cores(&collected.processes, elapsed);
         let samples: Vec<_> = collected.processes.iter().map(|(sample, _)| *sample).collect();
-        let mut rows: Vec<_> = samples.iter().map(|sample| process_row(now, sample)).collect();
+        let mut rows = Vec::new();
+        if self.thinning.keeps(now, samples.len()) {
+            rows.extend(samples.iter().map(|sample| process_row(now, sample)));
+        }
         self.step(Event::Sampled { system: collected.system, processes: samples, own_cpu_cores });
         self.look_at_baseline();
         let processes =
@@ -362,6 +363,7 @@ impl Turner {
         let processes: Vec<_> = processes.collect();
         let mut current = current(&self.scheduler, now, self.thresholds);
         current.insert(names::MEASURED.to_owned(), processes.len() as f64);
+        current.insert(names::SAMPLING_CPU.to_owned(), collected.cost.as_secs_f64());
         self.ticks.write_to(&mut current);
         rows.push(SampleRow { at: now, attempt: None, metrics: current.clone() });
         self.journal.store().samples(rows);
@@ -389,13 +391,27 @@ impl Turner {
 
     /// Works off the events that arose while commands were performed, and flushes publications nobody else will.
     fn settle(&mut self) {
+        self.record();
         while let Some(event) = self.local.pop_front() {
             self.step(event);
+            self.record();
         }
-        self.journal.pass_on();
         if self.unflushed && self.publishing > 0 && self.scheduler.holding() == 0 {
             self.unflushed = false;
             self.hands.files.flush();
+        }
+    }
+
+    /// Records what the steps so far brought, and goes on with what needs no more than that.
+    fn record(&mut self) {
+        while let Some(through) = self.journal.pass_on() {
+            self.recorded(through);
+        }
+    }
+
+    fn recorded(&mut self, through: u64) {
+        while let Some(done) = self.journal.committed(through) {
+            self.publish_and_perform(done);
         }
     }
 

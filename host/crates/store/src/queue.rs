@@ -208,27 +208,28 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     fn append(&self, record: Record) {
-        self.append_all(vec![record]);
+        if let Some(through) = self.append_all(vec![record]) {
+            (self.sink)(StoreEvent::Committed { through });
+        }
     }
 
-    fn append_all(&self, records: Vec<Record>) {
+    fn append_all(&self, records: Vec<Record>) -> Option<u64> {
         if records.is_empty() {
-            return;
+            return None;
         }
         if !self.queue.wait_for_room() {
             tracing::debug!("a record came after the end of the writer");
-            return;
+            return None;
         }
         if let Err(error) = self.queue.appender().append(&records) {
-            return self.fail(error);
+            self.fail(error);
+            return None;
         }
         let (acknowledged, wake) = self.queue.push(records);
         if wake {
             self.queue.work.notify_one();
         }
-        if let Some(through) = acknowledged {
-            (self.sink)(StoreEvent::Committed { through });
-        }
+        acknowledged
     }
 
     fn samples(&self, rows: Vec<SampleRow>) {

@@ -55,8 +55,9 @@ pub(crate) fn create(directory: &Path, state_id: &str) -> Result<(), StoreError>
     remove(&new)?;
     let wrong = translate(&new);
     let connection = Connection::open(&new).map_err(wrong)?;
+    // Synced once, when it is whole and before it gets its name.
     let script = format!(
-        "PRAGMA journal_mode = WAL; PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT};
+        "PRAGMA synchronous = OFF; PRAGMA journal_mode = WAL; PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT};
          BEGIN; {TABLES} INSERT INTO totals VALUES (1, 0, 0, 1); COMMIT;"
     );
     connection.execute_batch(&script).map_err(wrong)?;

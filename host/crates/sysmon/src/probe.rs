@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use orchestrator_core::metrics::{ProcessSample, SystemSample};
 use orchestrator_ports::{Probe, ProbeTarget};
@@ -56,5 +57,9 @@ impl Probe for SystemProbe {
         self.cost.processes_read += samples.iter().map(|(_, pids)| pids.len() as u64).sum::<u64>();
         self.cost.cpu += thread_cpu().saturating_sub(before);
         samples
+    }
+
+    fn cpu(&self) -> Duration {
+        self.cost.cpu
     }
 }
