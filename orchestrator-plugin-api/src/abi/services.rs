@@ -31,8 +31,8 @@ pub struct HostServices {
     #[sabi(last_prefix_field)]
     pub remaining_ns: extern "C" fn(*mut ()) -> u64,
     /// A numeric fact about one process (a `FactId` from 100 on), read now or earlier in the same round. The second
-    /// argument is the process identifier of a process of the host's or of a descendant of one; of any other, and
-    /// where the fact cannot be read, the answer is none. Since 1.1.
+    /// argument is the process identifier of a process of the host's or of a descendant of one; of any other,
+    /// where the fact cannot be read, and between calls, the answer is none. Since 1.1.
     pub process_number: extern "C" fn(*mut (), u32, FactId) -> ROption<f64>,
     /// A textual fact about one process (a `TextId` from 100 on), pushed into the sink; `false` and nothing pushed
     /// where there is none. Processes as in `process_number`. Since 1.1.

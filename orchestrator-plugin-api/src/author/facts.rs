@@ -10,7 +10,7 @@ use std::path::PathBuf;
 /// or answer from what it has read in the same round; a sandboxed plugin asks the same way and gets the same answers.
 ///
 /// Every answer is `None` where the process is gone, is none of the host's, or cannot be looked into; where the
-/// kernel does not offer the fact; and on a host of contract 1.0.
+/// kernel does not offer the fact; between calls; and on a host of contract 1.0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
     pid: u32,

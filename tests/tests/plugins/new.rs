@@ -114,6 +114,7 @@ fn what_is_there_is_left_alone_and_bad_names_are_told() {
     refused(&["Taken"], &["`Taken` is no name", "lower-case"]);
     refused(&["crate"], &["`crate` is no name", "Rust"]);
     refused(&["../up"], &["`../up` is no name"]);
+    refused(&["system-metrics"], &["`system-metrics` would export", "SystemMetricsCollector"]);
     refused(&["fine", "--api-path", "taken"], &["taken is not the crate orchestrator-plugin-api"]);
     assert_eq!(fs::read_dir(scene.join("taken")).expect("a folder").count(), 0);
     assert!(!scene.join("fine").exists());

@@ -78,6 +78,14 @@ const TAKEN: [&str; 59] = [
     "abi_stable",
 ];
 
+/// Classes that come with the program: of two libraries with the same class only one is used.
+const BUNDLED: [&str; 4] = [
+    "SystemMetricsCollector",
+    "ConnectionMetricsCollector",
+    "SystemResourceCapacity",
+    "CustomCapacityCalculator",
+];
+
 /// Why no crate was made.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NewPluginError {
@@ -92,6 +100,14 @@ pub(crate) enum NewPluginError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// Its class would stand twice in every host.
+    #[error("`{name}` would export the class {class}, which comes with the program; choose another name")]
+    Bundled {
+        /// As typed.
+        name: String,
+        /// The class.
+        class: String,
+    },
     /// Something is there already.
     #[error("{} exists already; remove it, or choose another place with --path", .0.display())]
     Exists(PathBuf),
@@ -105,6 +121,10 @@ pub(super) fn new(args: &NewArgs, session: &Session) -> Result<Exit, Failure> {
     check_name(&args.name)?;
     let folder = args.path.clone().unwrap_or_else(|| PathBuf::from(&args.name));
     let template = Template { name: &args.name, kind: args.kind, api: dependency(args.api_path.as_deref())? };
+    let class = template.class();
+    if BUNDLED.contains(&class.as_str()) {
+        return Err(NewPluginError::Bundled { name: args.name.clone(), class }.into());
+    }
     if folder.symlink_metadata().is_ok() {
         return Err(NewPluginError::Exists(folder).into());
     }
@@ -116,12 +136,11 @@ pub(super) fn new(args: &NewArgs, session: &Session) -> Result<Exit, Failure> {
     }
     let next = template.next(&folder);
     if session.json() {
-        session.print_json(&json!({ "folder": folder, "class": template.class(), "next": next }))?;
+        session.print_json(&json!({ "folder": folder, "class": class, "next": next }))?;
     } else {
         session.print(&format!(
-            "made {} with the class {}\nnext:\n  {}\n",
+            "made {} with the class {class}\nnext:\n  {}\n",
             folder.display(),
-            template.class(),
             next.join("\n  ")
         ))?;
     }
