@@ -1,6 +1,6 @@
 //! The life of instances: at their pace, replaced while they work, and what they cost.
 
-use crate::stage::{PATIENCE, Stage, allows, counts};
+use crate::stage::{PATIENCE, Stage, allows, counts, sees};
 use orchestrator_core::config::model::Isolation;
 use orchestrator_plugin_host::{InstanceSpec, InstanceState, ReloadOutcome, StartOptions};
 use orchestrator_ports::PluginHealth;
@@ -64,6 +64,28 @@ fn rounds_that_come_too_fast_end_in_order_and_nobody_is_left_out() {
     stage.until_ended();
     (0..40).for_each(|number| stage.assert_gapless(&format!("quick{number}")));
     assert_eq!(stage.capacity[0].capacity, Some(3));
+}
+
+#[test]
+fn the_last_values_stand_until_they_are_too_old() {
+    let mut failing = counts("a", json!({ "errs_from": 2 }));
+    failing.deadline = SECOND;
+    let interval = Duration::from_millis(500);
+    let options = StartOptions { interval, ..patient() };
+    let mut stage = Stage::start(&[failing, sees("x", "count.a")], &options);
+    stage.round();
+    assert_eq!(stage.capacity[0].capacity, Some(1));
+    let measured = Instant::now();
+    stage.round();
+    assert_eq!(stage.heard("a", "it fails as it was told to"), 1);
+    // Three intervals and a deadline.
+    if measured.elapsed() < 2 * SECOND {
+        assert_eq!(stage.capacity[0].capacity, Some(1), "one failure is no reason to know nothing");
+    }
+    std::thread::sleep(3 * SECOND);
+    stage.round();
+    assert_eq!((stage.capacity[0].capacity, stage.heard("a", "no longer count")), (None, 1));
+    assert_eq!(stage.capacity[0].reason, "nobody measures it");
 }
 
 #[test]

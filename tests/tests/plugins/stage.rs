@@ -41,6 +41,12 @@ pub(crate) fn allows(name: &str, number: u32) -> InstanceSpec {
     InstanceSpec { name: name.to_owned(), config, ..spec(PluginKind::Capacity, "Allows") }
 }
 
+/// An instance of `Sees` by this name.
+pub(crate) fn sees(name: &str, metric: &str) -> InstanceSpec {
+    let config = section(serde_json::json!({ "metric": metric }));
+    InstanceSpec { name: name.to_owned(), config, ..spec(PluginKind::Capacity, "Sees") }
+}
+
 fn section(config: Value) -> Map<String, Value> {
     let Value::Object(config) = config else { panic!("a section is a mapping") };
     config
@@ -141,13 +147,11 @@ impl Stage {
     /// Waits until every round that was begun has ended.
     pub(crate) fn until_ended(&mut self) {
         let end = Instant::now() + PATIENCE;
-        while let Ok(event) = self.events.recv_timeout(end.saturating_duration_since(Instant::now())) {
+        while self.ended < self.rounds {
+            let event = self.events.recv_timeout(end.saturating_duration_since(Instant::now()));
+            let Ok(event) = event else { panic!("of {} rounds {} end", self.rounds, self.ended) };
             self.hear(event);
-            if self.ended == self.rounds {
-                return;
-            }
         }
-        panic!("of {} rounds {} end", self.rounds, self.ended);
     }
 
     /// Rounds until something holds.

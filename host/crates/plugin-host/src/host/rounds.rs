@@ -266,8 +266,11 @@ impl Supervisor {
         let slot = &mut self.slots[number];
         slot.first = if collected.left_out == 0 { 0 } else { slot.first + collected.asked };
         let fault = collected.fault.clone();
-        slot.reading = Some(Reading::of(collected, now));
-        self.publish(number);
+        // Where nothing could be measured, what was measured before stands until it is too old.
+        if fault.is_none() || !collected.system.is_empty() || !collected.processes.is_empty() {
+            slot.reading = Some(Reading::of(collected, now));
+            self.publish(number);
+        }
         let Some(fault) = fault else { return self.worked(number) };
         let slot = &mut self.slots[number];
         slot.failed_rounds += 1;
@@ -306,21 +309,24 @@ impl Supervisor {
             return self.broke(number, final_fault(fault));
         }
         self.heed_wish(number, fault, now);
-        if !self.processes_were_measured(now) {
+        if self.is_too_early(number, now) {
             return;
         }
         self.slots[number].answer = Some(Err(message.clone()));
         self.complain(number, "error", 1, |count| format!("{message} (answers missing so far: {count})"));
     }
 
-    /// Whether every metrics instance has had its chance to measure processes: what a capacity instance misses before
-    /// that is no fault.
-    fn processes_were_measured(&self, now: Instant) -> bool {
-        let patience = (self.interval * FIRST_MEASUREMENT).min(self.patience * FIRST_MEASUREMENT);
-        let late = self.processes_since.is_some_and(|since| since + patience <= now);
-        let wanted = self.order.iter().map(|number| &self.slots[*number]);
-        let mut measuring = wanted.filter(|slot| slot.is(PluginKind::Metrics) && slot.state().is_alive());
-        late || measuring.all(|slot| slot.met_processes && slot.reading.is_some())
+    /// Whether some metrics instance has had no chance yet to measure processes, which are there since a moment ago or
+    /// not at all: what a capacity instance misses then is no fault.
+    fn is_too_early(&self, number: usize, now: Instant) -> bool {
+        let patience = self.interval.min(self.patience) * FIRST_MEASUREMENT;
+        let early = match self.processes_since {
+            Some(since) => now < since + patience,
+            None => self.slots[number].answer.is_none(),
+        };
+        let metrics = |slot: &&Slot| slot.is(PluginKind::Metrics) && slot.state().is_alive();
+        let mut measuring = self.order.iter().map(|number| &self.slots[*number]).filter(metrics);
+        early && !measuring.all(|slot| slot.met_processes && slot.reading.is_some())
     }
 
     /// Heeds the plugin's advice when to ask again.
