@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use orchestrator_core::config::model::Grants;
 
 /// Find out whether a library is fit for others to rely on: file, contract, configuration, calls, cost, leaks, sandbox
 ///
@@ -37,7 +38,7 @@ pub(crate) struct PluginCheckArgs {
 #[command(
     after_help = "Examples:\n  orchestrator plugin run target/debug/libmy_plugin.so --self --count 3\n  \
                         orchestrator plugin run libmy_plugin.so --class MyCollector --pid 4242 --config ports.yaml\n  \
-                        orchestrator plugin run libmy_plugin.so --self --isolation sandbox --format json | jq .system"
+                        orchestrator plugin run libmy_plugin.so --self --isolation sandbox --grant network\n  orchestrator plugin run libmy_plugin.so --self --format json | jq .system"
 )]
 pub(crate) struct PluginRunArgs {
     /// The library
@@ -70,12 +71,50 @@ pub(crate) struct PluginRunArgs {
     /// Where it runs
     #[arg(long, value_enum, default_value_t = Where::Process)]
     pub(crate) isolation: Where,
+
+    /// What it may do in a sandbox: network, observer, read=PATH or environment=NAME (repeatable)
+    #[arg(long, value_name = "WHAT", value_parser = grant)]
+    grant: Vec<Grant>,
+}
+
+/// One word of `grants:`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Grant {
+    Network,
+    Observer,
+    Read(PathBuf),
+    Environment(String),
+}
+
+fn grant(text: &str) -> Result<Grant, String> {
+    match text.split_once('=') {
+        None if text == "network" => Ok(Grant::Network),
+        None if text == "observer" => Ok(Grant::Observer),
+        // What is granted is a place, wherever this is typed.
+        Some(("read", path)) => std::path::absolute(path).map(Grant::Read).map_err(|error| error.to_string()),
+        Some(("environment", name)) if !name.is_empty() => Ok(Grant::Environment(name.to_owned())),
+        _ => Err("write network, observer, read=PATH or environment=NAME".to_owned()),
+    }
 }
 
 impl PluginRunArgs {
     /// The processes in the order in which they are shown.
     pub(crate) fn pids(&self) -> impl Iterator<Item = u32> + '_ {
         self.own.then(std::process::id).into_iter().chain(self.pid.iter().copied())
+    }
+
+    /// All that is granted.
+    pub(crate) fn grants(&self) -> Grants {
+        let mut grants = Grants::default();
+        for grant in self.grant.iter().cloned() {
+            match grant {
+                Grant::Network => grants.network = true,
+                Grant::Observer => grants.observer = true,
+                Grant::Read(path) => grants.read.push(path),
+                Grant::Environment(name) => grants.environment.push(name),
+            }
+        }
+        grants
     }
 }
 

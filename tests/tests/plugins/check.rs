@@ -188,6 +188,22 @@ fn run_shows_the_numbers_of_a_process() {
 }
 
 #[test]
+fn run_grants_what_it_is_told_to() {
+    let library = flawed();
+    let usual =
+        ["run", text(&library), "--class", "NeedsNetwork", "--self", "--count", "1", "--format", "json"];
+    let found = |more: &[&str]| {
+        let output = called(&[&usual[..], &["--isolation", "sandbox"], more].concat());
+        let line: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+        line["system"]["flawed.value"].as_f64()
+    };
+    assert_eq!(found(&[]), None);
+    assert_eq!(found(&["--grant", "network"]), Some(1.0));
+    let output = called(&[&usual[..], &["--grant", "everything"]].concat());
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+}
+
+#[test]
 fn bench_has_a_row_for_each_isolation_and_batch() {
     let config = tempfile::tempdir().unwrap().keep().join("config.yaml");
     std::fs::write(&config, "step: 1\n").unwrap();

@@ -27,7 +27,8 @@ pub(super) fn run(args: &PluginRunArgs, session: &Session) -> Result<Exit, Failu
     for pid in args.pids() {
         processes.add(pid).map_err(|_| AuthorError::Gone { pid })?;
     }
-    let instance = spec(class, subject.config(class).unwrap_or_default(), args.isolation.into());
+    let mut instance = spec(class, subject.config(class).unwrap_or_default(), args.isolation.into());
+    instance.grants = args.grants();
     let (mut rig, failures) = Rig::start(&subject.catalog, std::slice::from_ref(&instance));
     if let Some(failure) = failures.first() {
         return Err(AuthorError::Instance(failure.to_string()).into());
