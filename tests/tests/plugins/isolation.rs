@@ -4,7 +4,7 @@ use crate::fixtures::misbehaving;
 use crate::world::{Round, World, capacity, facts, hasty, metrics, with_config};
 use orchestrator_core::config::model::{Grants, Isolation};
 use orchestrator_core::metrics::Metrics;
-use orchestrator_plugin_host::InstanceSpec;
+use orchestrator_plugin_host::{InstanceSpec, Runner, StartOptions};
 use orchestrator_ports::ProcessFacts;
 use orchestrator_tests::artifacts;
 use orchestrator_tests::processes::wait_until;
@@ -221,6 +221,28 @@ fn a_runner_is_of_no_use_to_people() {
     assert_eq!(output.status.code(), Some(2));
     let words = String::from_utf8_lossy(&output.stderr);
     assert!(words.contains("needs a socket as standard input"), "{words}");
+}
+
+/// A program that is no runner, or a hostile one: whatever it says, it ends with one sentence and without a delay.
+#[test]
+fn who_only_claims_to_be_a_runner_is_found_out() {
+    let directory = crate::world::directory(&[&misbehaving()]);
+    for (script, words) in [
+        ("exit 0", "exit code 0"),
+        ("kill -SEGV $$", "signal 11"),
+        ("cat >&0", "what is no message"),
+        ("printf hello >&0; exec sleep 600", "what is no message"),
+        ("exec cat /dev/zero >&0", "was ended, since its process sent"),
+        ("exec 0<&-; exec sleep 600", "cut itself off"),
+    ] {
+        let runner = Runner { program: "/bin/sh".into(), arguments: ["-c", script].map(Into::into).to_vec() };
+        let options = StartOptions { runner: Some(runner), ..StartOptions::default() };
+        let mut spec = isolated(metrics("Good"), Isolation::Sandbox);
+        spec.required = true;
+        let world = World::start_with(&[directory.path().to_owned()], &[spec], &options);
+        let told = world.failures[0].to_string();
+        assert!(told.contains(words) && told.lines().count() == 1, "{script}: {told}");
+    }
 }
 
 #[test]

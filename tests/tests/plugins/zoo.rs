@@ -72,7 +72,8 @@ fn what_ends_a_process_ends_the_beasts_own_and_the_others_go_on() {
 fn a_beast_that_died_is_started_again() {
     let mut world = world(&[beast("abort", json!({})), good()]);
     let _dead = world.rounds_until(|world, _| !world.failed.is_empty());
-    let again = world.rounds_until(|world, round| world.failed.len() > 1 || round.system.contains_key("zoo.round"));
+    let again =
+        world.rounds_until(|world, round| world.failed.len() > 1 || round.system.contains_key("zoo.round"));
     assert!(again.system.contains_key("good.calls"));
 }
 
@@ -241,7 +242,11 @@ fn two_hundred_flipped_bits_never_end_the_host() {
         let works = world.failures.is_empty() && world.failed.is_empty();
         outcomes[usize::from(works)] += 1;
     }
-    assert!(outcomes[0] > 0 && outcomes[1] > 0, "refused and harmless flips: {outcomes:?}, seed {}", dice.seed);
+    assert!(
+        outcomes[0] > 0 && outcomes[1] > 0,
+        "refused and harmless flips: {outcomes:?}, seed {}",
+        dice.seed
+    );
 }
 
 fn beast_named(name: &str, act: &str) -> InstanceSpec {

@@ -150,6 +150,9 @@ impl Inbox {
         };
         let packet = self.packet.get(..length).ok_or(io::ErrorKind::FileTooLarge)?;
         let Some((flag, bytes)) = packet.split_first() else { return Ok(Taken::Gone) };
+        if *flag != LAST && *flag != MORE {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
         if *flag == LAST && self.whole.is_empty() {
             self.alone = Some(length);
             return Ok(Taken::Message);

@@ -252,7 +252,8 @@ impl<'w> Proxy<'w> {
             let report = match link::decode(self.inbox.message()) {
                 Ok(Report::Measured(measured)) => {
                     for one in measured {
-                        judge(one, batch, &mut next, (&self.declared, built_in), self.worker, tally);
+                        let judges = (&self.declared, built_in);
+                        judge(one, batch, &mut next, judges, tally, |call| self.worker.booked(call));
                     }
                     continue;
                 }
@@ -399,7 +400,10 @@ impl<'w> Proxy<'w> {
             Ok(Taken::Message) => Ok(true),
             Ok(Taken::Part | Taken::Nothing) => Ok(false),
             Ok(Taken::Gone) => Err(self.obituary()),
-            Err(_) => Err(self.nonsense("a message that is too long")),
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+                Err(self.nonsense("a message that is too long"))
+            }
+            Err(_) => Err(self.nonsense("what is no message")),
         }
     }
 
@@ -491,8 +495,8 @@ fn judge(
     batch: &[&ProcessFacts],
     next: &mut usize,
     (declared, built_in): (&Declared, &Metrics),
-    worker: &Worker,
     tally: &mut Tally,
+    booked: impl FnOnce(Call<Metrics>) -> Result<Metrics, Fault>,
 ) {
     let place = one.place as usize;
     let process = batch.get(place);
@@ -504,7 +508,7 @@ fn judge(
     let collector = Collector::new(declared, built_in, &mut tally.dropped);
     let result = one.answer.map(|values| collector.judged(values)).map_err(Fault::from);
     let spent = bounded(one.spent);
-    let result = worker.booked(Call { result, wall: spent.wall, cpu: spent.cpu });
+    let result = booked(Call { result, wall: spent.wall, cpu: spent.cpu });
     tally.dead = match process {
         Some(facts) => tally.collected.take(facts.attempt, result),
         None => tally.collected.take_system(result),
@@ -513,4 +517,61 @@ fn judge(
 
 fn bounded(spent: Spent) -> Spent {
     Spent { wall: spent.wall.min(LONGEST_CALL), cpu: spent.cpu.min(LONGEST_CALL) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LONGEST_CALL, Measured, SYSTEM, Spent, Tally, judge};
+    use crate::instance::collect::Declared;
+    use crate::instance::engine::Call;
+    use orchestrator_core::metrics::Metrics;
+    use orchestrator_core::{AttemptId, TaskId};
+    use orchestrator_ports::ProcessFacts;
+    use std::time::Duration;
+
+    fn process(attempt: u64) -> ProcessFacts {
+        ProcessFacts {
+            attempt: AttemptId(attempt),
+            task: TaskId(0),
+            input_file: "/in".into(),
+            running_for: None,
+            pid: 1,
+            start_ticks: 1,
+            tree: Vec::new(),
+            sample: None,
+        }
+    }
+
+    #[test]
+    fn a_lying_runner_speaks_for_nobody_it_was_not_asked_about_and_for_nobody_twice() {
+        let processes = [process(10), process(11)];
+        let batch: Vec<&ProcessFacts> = processes.iter().collect();
+        let built_in = Metrics::from([("system.cpu.percent".to_owned(), 1.0)]);
+        let (mut tally, mut next, mut longest) = (Tally::default(), 0, Duration::ZERO);
+        let says: [(u32, &str, f64); 9] = [
+            (2, "beyond", 1.0),
+            (u32::MAX - 1, "far.beyond", 1.0),
+            (1, "good", 1.0),
+            (1, "twice", 1.0),
+            (0, "backwards", 1.0),
+            (SYSTEM, "system.cpu.percent", 99.0),
+            (SYSTEM, "again", 1.0),
+            (0, "after.the.end", 1.0),
+            (1, "nan", f64::NAN),
+        ];
+        for (place, name, value) in says {
+            let spent = Spent { wall: Duration::MAX, cpu: Duration::MAX };
+            let one = Measured { place, spent, answer: Ok(vec![(name, value)]) };
+            let booked = |call: Call<Metrics>| {
+                longest = longest.max(call.wall).max(call.cpu);
+                call.result
+            };
+            judge(one, &batch, &mut next, (&Declared::default(), &built_in), &mut tally, booked);
+        }
+        let good = Metrics::from([("good".to_owned(), 1.0)]);
+        assert_eq!(tally.collected.processes, [(AttemptId(11), good)]);
+        assert!(tally.collected.system.is_empty(), "it overrode the host's own metric");
+        assert_eq!((tally.dropped.reserved.count, tally.dropped.total()), (1, 1));
+        assert_eq!(longest, LONGEST_CALL);
+    }
 }
