@@ -129,6 +129,13 @@ fn a_run_without_rules_takes_unsigned_files_as_before() {
     let catalog = scene.catalog(lenient());
     let file = &catalog.files()[0];
     assert_eq!((file.signer, file.ground), (Signer::Unsigned, Ground::NotRequired));
+    // Without keys nobody can say whether a signature fits, so it counts for nothing.
+    let key = scene.keys("ours");
+    scene.sign("ours");
+    let id = TrustedKey::parse(&key).unwrap().id();
+    assert_eq!(scene.catalog(lenient()).files()[0].signer, Signer::Unverified(id));
+    fs::write(format!("{}.minisig", scene.library.display()), "no signature").unwrap();
+    assert_eq!(scene.catalog(lenient()).files()[0].signer, Signer::Unsigned);
 }
 
 #[test]
@@ -359,6 +366,10 @@ fn a_directory_that_is_a_link_is_refused_and_a_link_on_the_way_is_followed() {
     let told: Vec<_> = Catalog::scan([&link]).problems().map(ToString::to_string).collect();
     assert!(told[0].contains("it is a symbolic link"), "{told:?}");
     assert!(told[0].contains(scene.folder.path().to_str().unwrap()), "{told:?}");
+    // Refused by the one name, read by the other, and once only.
+    let real = scene.folder.path();
+    let catalog = Catalog::scan([&link, real, &real.join("../").join(real.file_name().unwrap())]);
+    assert_eq!((catalog.files().len(), catalog.problems().count()), (1, 1));
     fs::create_dir(scene.folder.path().join("deep")).unwrap();
     fs::copy(&scene.library, scene.folder.path().join("deep/a.so")).unwrap();
     assert_eq!(Catalog::scan([link.join("deep")]).files().len(), 1);
@@ -378,6 +389,25 @@ fn a_link_to_a_file_is_followed_and_what_it_leads_to_is_checked() {
     let told: Vec<_> = catalog.problems().map(ToString::to_string).collect();
     assert!(told[0].contains("linked.so: it is writable by everyone"), "{told:?}");
     assert!(told[0].contains(&format!("chmod o-w {}", scene.library.display())), "{told:?}");
+}
+
+#[test]
+fn a_directory_that_may_be_passed_but_not_listed_holds_files_all_the_same() {
+    let scene = Scene::new();
+    mode(scene.folder.path(), 0o711);
+    let opened = VerifiedFile::open(&scene.library, &Arc::default());
+    assert!(opened.is_ok(), "{opened:?}");
+    if is_root() {
+        // As a user who may not list what belongs to root.
+        let as_nobody = Command::new("setpriv")
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+            .arg(artifacts::orchestrator())
+            .args(["plugin", "verify", text(&scene.library), "--key", MINISIGN_KEY.lines().nth(1).unwrap()])
+            .output();
+        let Ok(output) = as_nobody else { return eprintln!("skipped: setpriv is not there") };
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains("it is not signed"), "{said}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::file::{Examined, PluginFile};
 use super::problem::{FileFault, FileProblem};
-use super::trust::place::{Directory, Opened};
+use super::trust::place::{Directory, DirectoryId, Opened};
 use super::trust::{PlaceFault, Trust};
 use super::verified::VerifiedFile;
 use orchestrator_core::config::nearest::nearest;
@@ -132,11 +132,7 @@ impl Catalog {
         let mut catalog = Self { trust: Arc::new(trust), ..Self::default() };
         let mut seen = BTreeSet::new();
         for directory in directories {
-            let directory = directory.as_ref();
-            let real = directory.canonicalize().unwrap_or_else(|_| directory.to_owned());
-            if seen.insert(real) {
-                catalog.add_directory(directory);
-            }
+            catalog.add_directory(directory.as_ref(), &mut seen);
         }
         catalog
     }
@@ -182,10 +178,15 @@ impl Catalog {
         Err(self.other_kind(kind, class).unwrap_or_else(|| self.unknown(kind, class)))
     }
 
-    fn add_directory(&mut self, directory: &Path) {
+    fn add_directory(&mut self, directory: &Path, seen: &mut BTreeSet<DirectoryId>) {
+        if self.directories.iter().any(|known| known == directory) {
+            return;
+        }
         self.directories.push(directory.to_owned());
         let path = directory.to_owned();
         match Directory::of_plugins(directory) {
+            // Under another name it was read already.
+            Ok(place) if place.id().is_ok_and(|id| !seen.insert(id)) => {}
             Ok(place) => self.add_files(&path, &place),
             Err(PlaceFault::Unreadable(source)) => {
                 self.problems.push(CatalogProblem::Directory { path, source });

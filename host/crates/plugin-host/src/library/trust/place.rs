@@ -98,7 +98,7 @@ fn letter(writers: Writers) -> char {
 }
 
 /// Which directory, whatever it is called: device and inode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct DirectoryId(u64, u64);
 
 impl DirectoryId {
@@ -157,6 +157,12 @@ impl Directory {
             }
         }
         Err(PlaceFault::Unreadable(Errno::LOOP.into()))
+    }
+
+    /// Which one it is.
+    pub(crate) fn id(&self) -> io::Result<DirectoryId> {
+        let stat = fstat(&self.handle)?;
+        Ok(DirectoryId(stat.st_dev, stat.st_ino))
     }
 
     /// Another handle of the same directory.
@@ -222,8 +228,7 @@ impl Opened {
 
     /// The directory that it lies in, links followed.
     pub(crate) fn directory(&self) -> io::Result<DirectoryId> {
-        let stat = fstat(&self.directory.handle)?;
-        Ok(DirectoryId(stat.st_dev, stat.st_ino))
+        self.directory.id()
     }
 }
 
@@ -276,6 +281,9 @@ fn walk(path: &Path, last: Last) -> Result<Directory, PlaceFault> {
             return Err(PlaceFault::Unreadable(Errno::NOTDIR.into()));
         }
         at = at.step(&step, handle);
+    }
+    if last == Last::AnyDirectory {
+        return Ok(at);
     }
     // What was opened as a mere path cannot be listed.
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;

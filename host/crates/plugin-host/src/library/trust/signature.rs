@@ -69,8 +69,12 @@ impl Signer {
     pub(crate) fn named_beside(path: &Path) -> Self {
         let mut beside = path.as_os_str().to_owned();
         beside.push(ENDING);
-        let text = std::fs::read_to_string(beside).unwrap_or_default();
-        SignatureText::parse(&text).map_or(Self::Unsigned, |found| Self::Unverified(found.signer))
+        Self::named(&std::fs::read_to_string(beside).unwrap_or_default())
+    }
+
+    /// Whom a signature names; nobody where it is none.
+    pub(crate) fn named(signature: &str) -> Self {
+        SignatureText::parse(signature).map_or(Self::Unsigned, |found| Self::Unverified(found.signer))
     }
 }
 
