@@ -250,3 +250,18 @@ fn what_was_learned_is_kept_and_a_torn_piece_of_it_does_no_harm() {
     scene.run(&["run", "config.yaml", "--set", "learn=run"]).expect_code(0);
     assert_eq!(learned(), Vec::<PathBuf>::new(), "nothing is kept unless asked for");
 }
+
+#[test]
+fn a_file_that_takes_far_longer_than_others_is_told_of_once() {
+    let scene = Scene::new();
+    fs::create_dir_all(scene.join("in")).expect("a folder");
+    for i in 0..14 {
+        fs::write(scene.join(&format!("in/{i:02}.dat")), "0.1 ").expect("an input");
+    }
+    fs::write(scene.join("in/zz.dat"), "9.0 ").expect("an input");
+    let more = "concurrency: {mode: fixed, max: 2}\nmetrics: {interval: 200ms}\nplugins: {metrics: [], capacity: []}\n";
+    scene.config(Path::new("sh"), &["-c", "sleep $(cat {input_file}) && : > {output_file}"], "", more);
+    let outcome =
+        scene.run_config().expect_code(0).expect_words(&["zz.dat has run for", "were expected for its size"]);
+    assert_eq!(outcome.stderr.matches("were expected for its size").count(), 1, "{}", outcome.stderr);
+}

@@ -141,6 +141,10 @@ fn live_lines(live: &Live) -> Vec<String> {
     if more > 0 {
         lines.push(format!("  and {more} more"));
     }
+    let bound = orchestrator_core::capacity::bottleneck::describe(&snapshot.bound_by);
+    if !bound.is_empty() {
+        lines.push(format!("bound by: {bound}"));
+    }
     if let Some(eta) = snapshot.eta {
         let [likely, low, high] = [eta.likely, eta.low, eta.high].map(duration);
         lines.push(format!("about {likely} left ({low} to {high})"));

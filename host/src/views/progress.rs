@@ -179,6 +179,7 @@ pub(crate) mod tests {
                 low: Duration::from_secs(100),
                 high: Duration::from_secs(170),
             }),
+            bound_by: Vec::new(),
             stopping: false,
         }
     }

@@ -1,5 +1,8 @@
 //! The end of a run: what happened, and the next command to type.
 
+use std::time::Duration;
+
+use orchestrator_core::capacity::bottleneck::describe;
 use orchestrator_core::scheduler::{Counts, FailureCategory};
 use orchestrator_core::view::Snapshot;
 use orchestrator_plugin_host::InstanceStatus;
@@ -10,6 +13,9 @@ use super::words::{duration, number, plural};
 use crate::cli::shell_word;
 use crate::exit::Exit;
 use crate::style::Style;
+
+/// Of a shorter run nobody asks what bound it.
+const WORTH_A_WORD: Duration = Duration::from_secs(10);
 
 /// The summary for people. `typed` are the words that choose the configuration.
 pub(crate) fn lines(
@@ -22,6 +28,10 @@ pub(crate) fn lines(
     let Some(last) = &story.last else { return Vec::new() };
     let mut lines = vec![headline(last, exit, style)];
     lines.push(format!("  {}", tally(last)));
+    let bound = describe(&last.bound_by);
+    if last.elapsed >= WORTH_A_WORD && !bound.is_empty() {
+        lines.push(format!("  bound by: {bound}"));
+    }
     if story.failed() > 0 {
         lines.push(format!("  failures: {}", by_kind(&story.failures)));
     }
@@ -61,6 +71,7 @@ pub(crate) fn event(story: &Story, exit: Exit, typed: &[String]) -> Value {
         value["at"] = json!(last.at);
         value["elapsed_seconds"] = last.elapsed.as_secs_f64().into();
         value["counts"] = json!(last.counts);
+        value["bound_by"] = json!(last.bound_by);
         for (name, count) in [
             ("completed", last.completed),
             ("failed", last.failed),

@@ -2,6 +2,7 @@
 
 mod answers;
 mod baseline;
+pub mod bottleneck;
 mod calibration;
 pub mod control;
 mod decision;

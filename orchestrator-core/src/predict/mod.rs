@@ -6,8 +6,10 @@ mod fit;
 pub mod memory;
 pub mod replay;
 mod run_times;
+mod unusual;
 
 pub use amount::{AmountPrediction, AmountPredictor, AmountState};
 pub use features::Features;
 pub use memory::{MemoryPrediction, MemoryPredictor, MemoryRules, MemorySource, MemoryState};
 pub use run_times::RunTimes;
+pub use unusual::{Severity, Suspicion, Watch, Watches};

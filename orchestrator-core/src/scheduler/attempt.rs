@@ -59,6 +59,10 @@ pub(super) struct Attempt {
     pub(super) usage: Option<Usage>,
     /// The last sign of progress: CPU time, bytes and calls of I/O, and when they last changed.
     pub(super) progress: Option<(Duration, u64, Timestamp)>,
+    /// The longest time without a sign of progress.
+    pub(super) pause: Duration,
+    /// Whether it was said that something may be wrong with it.
+    pub(super) suspected: bool,
     /// The timer that is set for it.
     pub(super) timer: Option<Timestamp>,
 }
@@ -77,6 +81,8 @@ impl Attempt {
             warned_slow: false,
             usage: None,
             progress: None,
+            pause: Duration::ZERO,
+            suspected: false,
             timer: None,
         }
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{InputPath, OutputRecord};
+use crate::predict::Suspicion;
 use crate::{AttemptId, SlotId, TaskId, Timestamp};
 
 /// How to stop an attempt's process tree.
@@ -75,6 +76,13 @@ pub enum Command {
         attempt: AttemptId,
         /// For how long it has run.
         running_for: Duration,
+    },
+    /// Tell the user that something may be wrong with this attempt. Said once an attempt. No answer.
+    Suspect {
+        /// The attempt.
+        attempt: AttemptId,
+        /// What.
+        suspicion: Suspicion,
     },
     /// Nothing is left to do: end the run.
     Finish,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::attempt::{Phase, StopCause};
 use super::{Command, ExitStatus, Fact, Fingerprint, Policy, Scheduler, TerminationReason};
+use crate::capacity::bottleneck::Moment;
 use crate::capacity::control::{
     AttemptReading, Candidate, Control, ControlRules, Ending, Hold, Intervention, MachineReading, Used,
     arrange,
@@ -173,6 +174,24 @@ impl Scheduler {
                 Intervention::Evict(id) => self.evict(id, now),
             }
         }
+    }
+
+    /// What binds until the next sample.
+    pub(super) fn note_bottleneck(&mut self, processes: &[ProcessSample], now: Timestamp) {
+        let moved: u64 = processes.iter().map(|sample| sample.read_bytes.0 + sample.write_bytes.0).sum();
+        let lived: f64 = processes
+            .iter()
+            .filter_map(|sample| Some(now.since(self.live.get(&sample.attempt)?.since).as_secs_f64()))
+            .sum();
+        let moment = Moment {
+            running: self.holding,
+            waits: self.scan_report().is_none() || self.queue.peek(&self.tasks, now).is_some(),
+            ramping: self.control.as_ref().is_some_and(Control::is_ramping),
+            cores_each: self.own_cpu_cores / f64::from(self.holding.max(1)),
+            moved_each: moved as f64 / lived.max(1.0),
+        };
+        let decision = self.capacity();
+        self.bottleneck.note(now, &decision, &moment);
     }
 
     fn freeze(&mut self, id: AttemptId, now: Timestamp) {

@@ -9,6 +9,10 @@ use super::{
 use crate::metrics::Usage;
 use crate::{AttemptId, TaskId, Timestamp};
 
+/// Completed tasks that are learned from between two samples, for what is unusual: where they come by the thousand, these say
+/// it all.
+const WATCHED: u32 = 20;
+
 impl Scheduler {
     pub(super) fn attempt_started(
         &mut self,
@@ -162,7 +166,14 @@ impl Scheduler {
             self.flaky += 1;
         }
         if let Some(usage) = attempt.usage {
-            self.run_times.add(usage.wall.saturating_sub(attempt.still));
+            let ran = usage.wall.saturating_sub(attempt.still);
+            self.run_times.add(ran);
+            if self.watched < WATCHED {
+                self.watched += 1;
+                let features = self.features(attempt.task);
+                let peak = usage.peak_rss.0 as f64;
+                self.watches.observe(&features, ran.as_secs_f64(), peak, attempt.pause);
+            }
         }
         self.completed_here += 1;
         self.record(Fact::TaskCompleted { task: attempt.task, attempt: id, at: now });

@@ -11,11 +11,12 @@ use super::{
     CapacityAnswer, Command, Counts, Discovered, Event, Fact, Fingerprint, Policy, RunFault, ScanReport,
     StoredTask, TaskState, TerminationReason,
 };
+use crate::capacity::bottleneck::Bottleneck;
 use crate::capacity::control::{Control, ControlState};
 use crate::capacity::{Answers, Baseline, Calibration};
 use crate::config::model::ResumeKey;
 use crate::metrics::{ProcessSample, SystemSample};
-use crate::predict::RunTimes;
+use crate::predict::{RunTimes, Watches};
 use crate::{SlotId, TaskId, Timestamp};
 
 /// What a step decided: facts first to be recorded as one, then commands to be performed.
@@ -71,6 +72,11 @@ pub struct Scheduler {
     /// Sizes of early inputs, for the choice of calibration inputs.
     pub(super) sizes: Vec<(u64, TaskId)>,
     pub(crate) run_times: RunTimes,
+    /// What is usual, and completed tasks learned from since the last sample.
+    pub(super) watches: Watches,
+    pub(super) watched: u32,
+    /// What the run is bound by, over time.
+    pub(crate) bottleneck: Bottleneck,
     pub(super) spawn_backoff: Option<SpawnBackoff>,
     pub(super) mode: Mode,
     pub(super) next_attempt: u64,
@@ -124,6 +130,9 @@ impl Scheduler {
             timers: Timers::default(),
             sizes: Vec::new(),
             run_times: RunTimes::default(),
+            watches: Watches::default(),
+            watched: 0,
+            bottleneck: Bottleneck::default(),
             spawn_backoff: None,
             mode: Mode::Working,
             next_attempt: restored.next_attempt.max(1),
@@ -290,6 +299,7 @@ impl Scheduler {
         now: Timestamp,
     ) {
         self.system = system;
+        self.watched = 0;
         self.own_cpu_cores = own_cpu_cores;
         self.own_rss = processes.iter().map(|sample| sample.rss.0).sum();
         for sample in processes {
@@ -305,6 +315,7 @@ impl Scheduler {
         }
         self.refresh_relative_limits();
         self.law_looks(&system, processes, now);
+        self.note_bottleneck(processes, now);
     }
 
     /// The last calibration input has been measured: the baseline is a fact.

@@ -8,8 +8,8 @@ use super::{Command, Policy, Scheduler, StopHow};
 use crate::config::units::HumanDuration;
 use crate::config::values::TimeLimit;
 use crate::metrics::ProcessSample;
-use crate::predict::RunTimes;
-use crate::{AttemptId, Timestamp};
+use crate::predict::{Features, RunTimes};
+use crate::{AttemptId, Bytes, TaskId, Timestamp};
 
 /// Set timers by moment.
 pub(super) type Timers = BTreeSet<(Timestamp, AttemptId)>;
@@ -76,7 +76,7 @@ impl Scheduler {
     /// Looks for signs of progress in a sample; an attempt without any for `timeouts.stuck` is stopped as stuck.
     /// Progress is CPU time, bytes of I/O or calls of I/O (context switches alone are a poller's, not progress).
     pub(super) fn watch_progress(&mut self, sample: &ProcessSample, now: Timestamp) {
-        let Some(limit) = self.policy.timeouts.stuck.map(HumanDuration::get) else { return };
+        let limit = self.policy.timeouts.stuck.map(HumanDuration::get);
         let Some(attempt) = self.live.get_mut(&sample.attempt).filter(|attempt| attempt.frozen.is_none())
         else {
             return;
@@ -85,12 +85,36 @@ impl Scheduler {
         match attempt.progress {
             Some((cpu, seen, since)) if cpu == sample.cpu_time && seen == io => {
                 let idle = now.since(since);
-                if idle >= limit {
+                attempt.pause = attempt.pause.max(idle);
+                if limit.is_some_and(|limit| idle >= limit) {
                     self.stop_attempt(sample.attempt, StopCause::Stuck(idle), now);
                 }
             }
             _ => attempt.progress = Some((sample.cpu_time, io, now)),
         }
+        self.suspect(sample, now);
+    }
+
+    /// Says once of an attempt that it runs, grows or stands idle far beyond what is usual.
+    fn suspect(&mut self, sample: &ProcessSample, now: Timestamp) {
+        let Some(attempt) = self.live.get(&sample.attempt) else { return };
+        let Some((_, _, since)) = attempt.progress else { return };
+        if attempt.suspected || attempt.stop.is_some() || !matches!(attempt.phase, Phase::Running) {
+            return;
+        }
+        let (features, running, idle) =
+            (self.features(attempt.task), now.since(attempt.since), now.since(since));
+        let Some(suspicion) = self.watches.suspect(&features, running, sample.rss.0, idle) else { return };
+        if let Some(attempt) = self.live.get_mut(&sample.attempt) {
+            attempt.suspected = true;
+        }
+        self.commands.push(Command::Suspect { attempt: sample.attempt, suspicion });
+    }
+
+    /// What is known of a task that runs or ran.
+    pub(super) fn features(&self, task: TaskId) -> Features {
+        let print = self.tasks.detail(task).and_then(|detail| detail.fingerprint);
+        Features { input: print.map(|print| Bytes(print.size)), ..Features::default() }
     }
 
     /// Handles all timers that are due.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Eta, EtaInputs, estimate};
+use crate::capacity::bottleneck::BoundShare;
 use crate::capacity::{Baseline, CapacityDecision};
 use crate::metrics::SystemSample;
 use crate::scheduler::{Counts, InputPath, Scheduler};
@@ -67,6 +68,9 @@ pub struct Snapshot {
     pub baseline: Baseline,
     /// Time that is left, once it can be said.
     pub eta: Option<Eta>,
+    /// What the run was bound by so far, the largest share of time first.
+    #[serde(default)]
+    pub bound_by: Vec<BoundShare>,
     /// Whether the run is being ended early (drain, halt, stop).
     pub stopping: bool,
 }
@@ -112,6 +116,7 @@ impl Scheduler {
             own_rss_bytes: self.own_rss,
             baseline: self.baseline(),
             eta,
+            bound_by: self.bottleneck.shares(),
             stopping: self.fault().is_some(),
         }
     }

@@ -327,7 +327,7 @@ impl<'a> Run<'a> {
                 self.timer = Some(at.0.max(self.world.now));
                 Ok(())
             }
-            Command::WarnSlow { .. } | Command::Finish => Ok(()),
+            Command::WarnSlow { .. } | Command::Suspect { .. } | Command::Finish => Ok(()),
         }
     }
 

@@ -14,10 +14,10 @@ use std::path::{Path, PathBuf};
 
 use baselines::{BASELINES, Baseline, Known};
 use orchestrator_core::Bytes;
-use orchestrator_core::predict::MemoryRules;
 use orchestrator_core::predict::replay::{
     Replay, SHORTEST_STREAM, Score, Totals, TraceReader, TraceRow, UNSCORED,
 };
+use orchestrator_core::predict::{MemoryRules, Severity, Watch};
 
 const LAG: usize = 8;
 const FLOOR: f64 = 64e6;
@@ -79,6 +79,59 @@ fn theirs(rows: &[TraceRow], baseline: Baseline) -> Totals {
         }
     }
     score.totals()
+}
+
+/// How often the rules for unusual tasks are met by recorded tasks, all of which ended well, and by the same tasks with ten
+/// times the run time (a slowdown; a hang passes any time) or ten times the memory (a leak).
+#[test]
+fn few_healthy_tasks_are_unusual_and_most_sick_ones_are() {
+    let (mut judged, mut slow, mut hopeless, mut large) = (0u32, 0u32, 0u32, 0u32);
+    let (mut slowed, mut hung, mut leaked) = (0u32, 0u32, 0u32);
+    for (_, rows) in traces() {
+        let mut streams: BTreeMap<(String, String), Vec<TraceRow>> = BTreeMap::new();
+        for row in rows {
+            streams.entry((row.task.workflow.clone(), row.task.task.clone())).or_default().push(row);
+        }
+        for stream in streams.into_values().filter(|stream| stream.len() >= SHORTEST_STREAM) {
+            let (mut times, mut memory) = (Watch::default(), Watch::default());
+            for (i, row) in stream.iter().enumerate() {
+                if let Some(known) = i.checked_sub(LAG + 1).map(|at| &stream[at]) {
+                    times.observe(&known.task.features, known.outcome.seconds);
+                    memory.observe(&known.task.features, known.outcome.peak.0 as f64);
+                }
+                if i < 2 * UNSCORED + LAG {
+                    continue;
+                }
+                let features = &row.task.features;
+                let (seconds, peak) = (row.outcome.seconds, row.outcome.peak.0 as f64);
+                judged += 1;
+                let healthy = times.judge(features, seconds);
+                slow += u32::from(healthy.is_some());
+                hopeless += u32::from(healthy == Some(Severity::Hopeless));
+                large += u32::from(memory.judge(features, peak).is_some());
+                slowed += u32::from(times.judge(features, 10.0 * seconds).is_some());
+                hung += u32::from(times.judge(features, f64::MAX) == Some(Severity::Hopeless));
+                leaked += u32::from(memory.judge(features, 10.0 * peak).is_some());
+            }
+        }
+    }
+    let share = |count: u32| 100.0 * f64::from(count) / f64::from(judged.max(1));
+    println!(
+        "{judged} tasks: slow {:.3} %, hopeless {:.3} %, large {:.3} %; found of slowdowns {:.1} %, hangs {:.1} %, leaks {:.1} %",
+        share(slow),
+        share(hopeless),
+        share(large),
+        share(slowed),
+        share(hung),
+        share(leaked),
+    );
+    if judged > 0 {
+        assert!(
+            share(slow) <= 0.1 && share(hopeless) <= 0.05 && share(large) <= 0.1,
+            "too many false alarms"
+        );
+        assert!(share(hung) >= 99.0 && share(slowed) >= 50.0 && share(leaked) >= 50.0, "too little is found");
+    }
 }
 
 /// The goals of the design: cost ≤ 0.85 of the best baseline in the median of the traces and ≤ 1.1 in each, at most

@@ -457,6 +457,10 @@ impl Turner {
                     format!("attempt {attempt} has run for {:.0} s already", running_for.as_secs_f64());
                 self.notice(Notice::Warning(words));
             }
+            Command::Suspect { attempt, suspicion } => {
+                let words = format!("{} {suspicion}", self.hands.name(attempt));
+                self.notice(Notice::Warning(words));
+            }
             Command::Finish => {
                 self.ended = Some(Ended::Finished(self.scheduler.fault().cloned()));
             }

@@ -24,10 +24,10 @@ use crate::session::Session;
 
 pub(super) use inspect::probe;
 pub(crate) use keys::KeyError;
-pub(crate) use run::interval;
-pub(crate) use subject::AuthorError;
 pub(crate) use new::NewPluginError;
 pub(crate) use reload::ReloadError;
+pub(crate) use run::interval;
+pub(crate) use subject::AuthorError;
 
 /// Does what was typed.
 ///

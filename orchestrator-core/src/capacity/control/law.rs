@@ -267,6 +267,12 @@ impl Control {
         Some((cores, peak))
     }
 
+    /// Whether the throughput limit grows step by step, rather than holding at what helps.
+    #[must_use]
+    pub fn is_ramping(&self) -> bool {
+        self.limit.is_ramping()
+    }
+
     /// Median run time of late, s.
     #[must_use]
     pub fn median_wall(&self) -> Option<f64> {

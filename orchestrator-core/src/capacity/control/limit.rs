@@ -152,6 +152,10 @@ impl ThroughputLimit {
         self.limit = self.limit.max(cores.floor()).min(LARGEST);
     }
 
+    pub(super) fn is_ramping(&self) -> bool {
+        self.mode == Mode::Ramp
+    }
+
     pub(super) fn words(&self) -> &'static str {
         match self.mode {
             Mode::Ramp => "growing step by step as long as more is faster",

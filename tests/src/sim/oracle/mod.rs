@@ -306,6 +306,11 @@ impl Oracle {
                     );
                     self.tally.count("wish to be woken");
                 }
+                Command::Suspect { attempt, .. } => {
+                    let runs = self.live.get(attempt).is_some_and(|shadow| shadow.phase == Phase::Running);
+                    ensure!(runs, "attempt {attempt} is suspected, but does not run");
+                    self.tally.count("suspected");
+                }
                 Command::WarnSlow { attempt, .. } => self.check_warning(now, *attempt)?,
                 Command::Finish => {
                     ensure!(!self.finished, "finished twice");

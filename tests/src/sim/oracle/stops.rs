@@ -21,9 +21,8 @@ impl Oracle {
 
     /// Who is to be stopped because the sample shows no progress for too long.
     pub(super) fn stuck(&mut self, now: Timestamp, event: &Event) -> Vec<AttemptId> {
-        let (Event::Sampled { processes, .. }, Some(limit)) = (event, self.policy.timeouts.stuck) else {
-            return vec![];
-        };
+        let Event::Sampled { processes, .. } = event else { return vec![] };
+        let limit = self.policy.timeouts.stuck;
         let mut stuck = Vec::new();
         for sample in processes {
             let Some(shadow) = self.live.get_mut(&sample.attempt).filter(|shadow| shadow.frozen.is_none())
@@ -34,7 +33,8 @@ impl Oracle {
             let (cpu, before, since) = shadow.progress.unwrap_or((sample.cpu_time, io, now));
             let moved = cpu != sample.cpu_time || before != io;
             shadow.progress = Some((sample.cpu_time, io, if moved { now } else { since }));
-            if !moved && now.since(since) >= limit.get() && shadow.holds_process() && shadow.stop.is_none() {
+            let over = limit.is_some_and(|limit| now.since(since) >= limit.get());
+            if !moved && over && shadow.holds_process() && shadow.stop.is_none() {
                 stuck.push(sample.attempt);
             }
         }

@@ -1,0 +1,236 @@
+//! What is unusual about a task: it runs far longer, or uses far more memory, than others of its kind and size.
+//!
+//! The rule joins three conditions, because each of them alone is met by healthy tasks: the amount is more than three times
+//! what was expected, more than half as large again as the largest ever seen, and its log-ratio to what was expected lies
+//! more than six robust standard deviations (1.4826 · median absolute deviation; Iglewicz and Hoaglin 1993) above the
+//! usual one. With more than five times what was expected it is hopeless rather than unusual. On 13,385 recorded
+//! successful tasks the rules were met by 0.08 % and 0.03 % of them.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::Duration;
+
+use super::amount::AmountPredictor;
+use super::features::Features;
+use super::fit::median;
+
+/// Results before anything is judged, and results that the spread is taken from.
+const ENOUGH: usize = 10;
+const KEPT: usize = 200;
+/// Robust standard deviations.
+const DEVIATIONS: f64 = 6.0;
+/// Of a spread of zero nobody can be six away: it is taken to be at least this (log-ratio).
+const SMALLEST_SPREAD: f64 = 0.05;
+const UNUSUAL: f64 = 3.0;
+const HOPELESS: f64 = 5.0;
+const BEYOND_LARGEST: f64 = 1.5;
+/// Nothing that takes less time than this, in seconds, is worth a word.
+const SHORTEST: f64 = 5.0;
+/// A task is suspected to be stuck after so long without any sign of life, or this multiple of the longest pause seen.
+const IDLE: Duration = Duration::from_secs(60);
+const IDLE_TIMES: u32 = 5;
+
+/// How unusual an amount is.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Severity {
+    /// Worth a warning.
+    Unusual,
+    /// So far out that ending the task is defensible.
+    Hopeless,
+}
+
+/// Learns one amount (run time, peak memory) of one kind of task and judges amounts.
+#[derive(Clone, Debug, Default)]
+pub struct Watch {
+    expected: AmountPredictor,
+    /// ln(true / expected) of late.
+    misses: VecDeque<f64>,
+    centre: f64,
+    spread: f64,
+    largest: f64,
+}
+
+impl Watch {
+    /// Takes the amount of a task that ended well.
+    pub fn observe(&mut self, features: &Features, amount: f64) {
+        if !(amount.is_finite() && amount > 0.0) {
+            return;
+        }
+        if let Some(expected) = self.expected.predict(features) {
+            if self.misses.len() == KEPT {
+                self.misses.pop_front();
+            }
+            self.misses.push_back((amount / expected.p50).ln());
+            let mut sorted: Vec<f64> = self.misses.iter().copied().collect();
+            self.centre = median(&mut sorted);
+            let mut away: Vec<f64> = sorted.iter().map(|miss| (miss - self.centre).abs()).collect();
+            self.spread = (1.4826 * median(&mut away)).max(SMALLEST_SPREAD);
+        }
+        self.largest = self.largest.max(amount);
+        self.expected.observe(features, amount);
+    }
+
+    /// What is expected of a task; `None` before the first result.
+    #[must_use]
+    pub fn expected(&self, features: &Features) -> Option<f64> {
+        self.expected.predict(features).map(|expected| expected.p50)
+    }
+
+    /// Judges an amount (of a task that still runs: so far); `None` if it is not unusual, or too little is known.
+    #[must_use]
+    pub fn judge(&self, features: &Features, amount: f64) -> Option<Severity> {
+        // The cheap conditions first: a running task is asked about at every sample.
+        if self.misses.len() < ENOUGH || amount <= BEYOND_LARGEST * self.largest {
+            return None;
+        }
+        let times = amount / self.expected(features)?.max(1e-9);
+        let deviations = (times.ln() - self.centre) / self.spread;
+        if times <= UNUSUAL || deviations <= DEVIATIONS {
+            return None;
+        }
+        Some(if times > HOPELESS { Severity::Hopeless } else { Severity::Unusual })
+    }
+}
+
+/// What may be wrong with a running attempt.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Suspicion {
+    /// It runs far longer than expected.
+    Slow {
+        /// So far.
+        running: Duration,
+        /// What was expected.
+        expected: Duration,
+    },
+    /// It uses far more memory than expected.
+    Large {
+        /// Now, bytes.
+        rss: u64,
+        /// What was expected at most, bytes.
+        expected: u64,
+    },
+    /// It shows no sign of life: no CPU time, no bytes, no calls.
+    Idle {
+        /// For so long.
+        since: Duration,
+    },
+}
+
+impl fmt::Display for Suspicion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Slow { running, expected } => write!(
+                f,
+                "has run for {:.0} s, {:.0} s were expected for its size",
+                running.as_secs_f64(),
+                expected.as_secs_f64()
+            ),
+            Self::Large { rss, expected } => write!(
+                f,
+                "uses {} of memory, {} were expected for its size",
+                crate::Bytes(*rss),
+                crate::Bytes(*expected)
+            ),
+            Self::Idle { since } => {
+                write!(f, "has shown no sign of life for {:.0} s and may be stuck", since.as_secs_f64())
+            }
+        }
+    }
+}
+
+/// The watches over the tasks of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Watches {
+    times: Watch,
+    memory: Watch,
+    longest_pause: Duration,
+}
+
+impl Watches {
+    /// Takes what a task took that ended well, and its longest pause without a sign of life.
+    pub fn observe(&mut self, features: &Features, seconds: f64, peak: f64, pause: Duration) {
+        self.times.observe(features, seconds);
+        self.memory.observe(features, peak);
+        self.longest_pause = self.longest_pause.max(pause);
+    }
+
+    /// What may be wrong with an attempt that has run (not stood still) for so long, uses so much memory and has shown no
+    /// sign of life for so long.
+    #[must_use]
+    pub fn suspect(
+        &self,
+        features: &Features,
+        running: Duration,
+        rss: u64,
+        idle: Duration,
+    ) -> Option<Suspicion> {
+        let seconds = running.as_secs_f64();
+        if idle >= IDLE.max(self.longest_pause * IDLE_TIMES) {
+            return Some(Suspicion::Idle { since: idle });
+        }
+        if seconds > SHORTEST && self.times.judge(features, seconds).is_some() {
+            let expected = Duration::from_secs_f64(self.times.expected(features)?.clamp(0.0, 1e9));
+            return Some(Suspicion::Slow { running, expected });
+        }
+        self.memory.judge(features, rss as f64)?;
+        Some(Suspicion::Large { rss, expected: self.memory.expected(features)? as u64 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Bytes;
+
+    fn sized(n: u64) -> Features {
+        Features::sized(Bytes(n * 1_000_000))
+    }
+
+    fn learned() -> Watch {
+        let mut watch = Watch::default();
+        for i in 1..60u64 {
+            watch.observe(&sized(i * 31 % 59 + 1), (i * 31 % 59 + 1) as f64 * (1.0 + 0.1 * (i % 3) as f64));
+        }
+        watch
+    }
+
+    #[test]
+    fn all_three_conditions_must_be_met() {
+        let watch = learned();
+        assert_eq!(watch.judge(&sized(30), 40.0), None, "a little longer");
+        assert_eq!(
+            watch.judge(&sized(10), 60.0),
+            None,
+            "six times what was expected, but others took as long"
+        );
+        assert_eq!(watch.judge(&sized(30), 120.0), Some(Severity::Unusual));
+        assert_eq!(watch.judge(&sized(30), 300.0), Some(Severity::Hopeless));
+        assert_eq!(Watch::default().judge(&sized(1), 1e9), None, "nothing is known");
+    }
+
+    #[test]
+    fn a_pause_is_suspicious_when_it_is_long_for_this_program() {
+        let mut watches = Watches::default();
+        let idle = |watches: &Watches, seconds| {
+            watches.suspect(&sized(1), Duration::from_secs(1000), 1, Duration::from_secs(seconds))
+        };
+        assert_eq!(idle(&watches, 59), None);
+        assert!(matches!(idle(&watches, 60), Some(Suspicion::Idle { .. })));
+        watches.observe(&sized(1), 100.0, 1e6, Duration::from_secs(40));
+        assert_eq!(idle(&watches, 199), None);
+        assert!(matches!(idle(&watches, 200), Some(Suspicion::Idle { .. })));
+    }
+
+    #[test]
+    fn short_tasks_are_not_worth_a_word() {
+        let mut watches = Watches::default();
+        for i in 0..50 {
+            watches.observe(&sized(i), 0.01, 1e6, Duration::ZERO);
+        }
+        assert_eq!(watches.suspect(&sized(3), Duration::from_secs(4), 1, Duration::ZERO), None);
+        let slow = watches.suspect(&sized(3), Duration::from_secs(6), 1, Duration::ZERO);
+        assert_eq!(slow.unwrap().to_string(), "has run for 6 s, 0 s were expected for its size");
+        let large = watches.suspect(&sized(3), Duration::from_secs(1), 100 << 20, Duration::ZERO);
+        assert!(matches!(large, Some(Suspicion::Large { .. })));
+    }
+}
