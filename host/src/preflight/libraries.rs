@@ -1,6 +1,7 @@
 //! Plugins: every enabled class is exported by a usable library.
 
 use orchestrator_core::config::Config;
+use orchestrator_core::config::model::Isolation;
 use orchestrator_plugin_host::{Catalog, InstanceSpec, PluginKind, ResolveError};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -22,6 +23,8 @@ pub(crate) struct PlannedPlugin {
     pub(crate) library: PathBuf,
     /// The library's version.
     pub(crate) version: String,
+    /// Where it would run.
+    pub(crate) isolation: Isolation,
 }
 
 /// Resolves every enabled instance, and warns of libraries that cannot be used.
@@ -34,32 +37,45 @@ pub(super) fn check(
     for problem in catalog.problems().filter(|problem| search.concerns(problem)) {
         findings.remark(problem.to_string());
     }
-    let specs = InstanceSpec::enabled(&config.plugins);
+    let specs = crate::plugins::specs(&config.plugins, catalog);
     let mut planned = Vec::new();
     for spec in specs {
-        match catalog.resolve(spec.kind, &spec.class) {
-            Ok(file) => planned.push(PlannedPlugin {
-                library: file.path.clone(),
-                version: file.descriptor.version.clone(),
-                name: spec.name,
-                kind: spec.kind,
-                class: spec.class,
-            }),
+        let file = match catalog.resolve(spec.kind, &spec.class) {
+            Ok(file) => file,
             Err(error) => {
                 let exit = match error {
                     ResolveError::OtherKind { .. } => Exit::Config,
                     ResolveError::Unknown { .. } | ResolveError::Unusable { .. } => Exit::Unavailable,
                 };
-                findings.error(
-                    exit,
-                    &key(config, &spec),
-                    &format!("{} plugin `{}`: {error}", spec.kind, spec.name),
-                    None,
-                );
+                report(config, &spec, exit, &error, findings);
+                continue;
             }
+        };
+        let here = spec.isolation == Isolation::InProcess;
+        match if here { file.check_compatible() } else { file.check_version() } {
+            Ok(()) => planned.push(PlannedPlugin {
+                library: file.path.clone(),
+                version: file.descriptor.version.clone(),
+                name: spec.name,
+                kind: spec.kind,
+                class: spec.class,
+                isolation: spec.isolation,
+            }),
+            Err(problem) => report(config, &spec, Exit::Unavailable, &problem, findings),
         }
     }
     planned
+}
+
+fn report(
+    config: &Config,
+    spec: &InstanceSpec,
+    exit: Exit,
+    problem: &dyn std::fmt::Display,
+    findings: &mut Findings<'_>,
+) {
+    let message = format!("{} plugin `{}`: {problem}", spec.kind, spec.name);
+    findings.error(exit, &key(config, spec), &message, None);
 }
 
 /// `plugins.metrics.0.class`.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use orchestrator_core::config::Config;
-use orchestrator_core::config::model::ConcurrencyMode;
+use orchestrator_core::config::model::{ConcurrencyMode, Isolation};
 use orchestrator_exec_local::LaunchPath;
 use serde::Serialize;
 
@@ -89,11 +89,16 @@ impl Plan {
         ];
         for plugin in &self.plugins {
             let text = format!(
-                "{} ({}) from {} {}",
+                "{} ({}) from {} {}{}",
                 plugin.name,
                 plugin.class,
                 plugin.library.display(),
-                plugin.version
+                plugin.version,
+                match plugin.isolation {
+                    Isolation::InProcess => "",
+                    Isolation::Process => ", in a process of its own",
+                    Isolation::Sandbox => ", in a sandbox",
+                }
             );
             lines.push((
                 if plugin.kind == orchestrator_plugin_host::PluginKind::Capacity {
