@@ -34,6 +34,8 @@ fn a_plugin_of_a_later_minor_version_works_and_finds_the_new_service_missing() {
                 "fn(*mut (), u32, RStr<'_>, ByteSink) -> bool,",
                 "fn(*mut (), u32, RStr<'_>, ByteSink) -> bool,\n/// Later.\npub later: extern \"C\" fn(*mut ()) -> u32,",
             ),
+            ("process_text, process_environment }", "process_text, process_environment, later }"),
+            ("fn answer(", "extern \"C\" fn later(_: *mut ()) -> u32 { 0 }\n\nfn answer("),
             (
                 "let _ = state;\n        RResult::ROk(())\n    }",
                 "let _ = state;\n        RResult::ROk(())\n    }\n\
