@@ -14,45 +14,20 @@ fn published() -> Vec<Record> {
     records(&workspace().join("orchestrator-plugin-api/abi")).unwrap()
 }
 
+const DEPENDENCIES: &str = "[dependencies]\nabi_stable = { version = \"=0.11.3\", default-features = false }\n\
+                            serde = { version = \"1\", features = [\"derive\"] }\nserde_json = \"1\"\n";
+
 /// The layout of the contract after a change of its source, under another version.
 fn changed(name: &str, version: &str, words: &[(&str, &str)]) -> Record {
     let own = std::env::current_exe().unwrap();
     // `<target>/debug/deps/xtask-…`: the libraries that tests build outside the workspace share a folder.
     let target = own.ancestors().nth(3).unwrap().join("fixtures");
-    let folder = target.join("src").join(format!("abi-{name}"));
-    let contract = workspace().join("orchestrator-plugin-api");
-    copy(&contract.join("src"), &folder.join("src"), words);
-    for (word, _) in words {
-        let all = fs::read_to_string(contract.join("src/abi/objects.rs")).unwrap()
-            + &fs::read_to_string(contract.join("src/abi/services.rs")).unwrap()
-            + &fs::read_to_string(contract.join("src/abi/values.rs")).unwrap()
-            + &fs::read_to_string(contract.join("src/testing/process.rs")).unwrap()
-            + &fs::read_to_string(contract.join("src/author/error.rs")).unwrap()
-            + &fs::read_to_string(contract.join("src/glue/objects.rs")).unwrap();
-        assert!(all.contains(word), "the contract's source has no `{word}` to change any more");
-    }
-    let dependencies = "abi_stable = { version = \"=0.11.3\", default-features = false }\n\
-                        serde = { version = \"1\", features = [\"derive\"] }\nserde_json = \"1\"\n";
-    let package = |name: &str, version: &str, more: &str| {
-        format!(
-            "[package]\nname = \"{name}\"\nversion = \"{version}\"\nedition = \"2024\"\n\n{more}\n\
-             [dependencies]\n{dependencies}"
-        )
-    };
-    let manifest =
-        package("orchestrator-plugin-api", version, "[features]\ntracing = []\n") + "\n[workspace]\n";
-    fs::write(folder.join("Cargo.toml"), manifest).unwrap();
-    // A program of its own name: the tests run side by side and share the target folder.
-    let program = target.join("src").join(format!("abi-{name}-print"));
-    fs::create_dir_all(program.join("src")).unwrap();
-    fs::copy(contract.join("examples/abi.rs"), program.join("src/main.rs")).unwrap();
-    let more = "[profile.dev]\ndebug = false\n\n[workspace]\n";
-    let manifest = package(&format!("abi-{name}-print"), "0.1.0", more)
-        + &format!("orchestrator-plugin-api = {{ path = \"../abi-{name}\" }}\n");
-    fs::write(program.join("Cargo.toml"), manifest).unwrap();
-    fs::copy(workspace().join("Cargo.lock"), program.join("Cargo.lock")).unwrap();
+    let (contract, program) = (format!("abi-{name}"), format!("abi-{name}-print"));
+    write_contract(&target.join("src").join(contract), version, words);
+    let folder = target.join("src").join(&program);
+    write_program(&folder, &program, name);
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["run", "--quiet", "--offline", "--manifest-path"]).arg(program.join("Cargo.toml"));
+    cargo.args(["run", "--quiet", "--offline", "--manifest-path"]).arg(folder.join("Cargo.toml"));
     cargo.arg("--target-dir").arg(&target);
     for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"] {
         cargo.env_remove(variable);
@@ -60,6 +35,40 @@ fn changed(name: &str, version: &str, words: &[(&str, &str)]) -> Record {
     let output = cargo.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     read(&output.stdout).unwrap()
+}
+
+fn write_contract(folder: &Path, version: &str, words: &[(&str, &str)]) {
+    let source = workspace().join("orchestrator-plugin-api/src");
+    let whole = text_below(&source);
+    for (word, _) in words {
+        assert!(whole.contains(word), "the contract's source has no `{word}` to change any more");
+    }
+    copy(&source, &folder.join("src"), words);
+    let manifest = format!(
+        "[package]\nname = \"orchestrator-plugin-api\"\nversion = \"{version}\"\nedition = \"2024\"\n\n\
+         [features]\ntracing = []\n\n{DEPENDENCIES}\n[workspace]\n"
+    );
+    fs::write(folder.join("Cargo.toml"), manifest).unwrap();
+}
+
+/// The example as a program of its own name: the tests run side by side and share the target folder.
+fn write_program(folder: &Path, package: &str, name: &str) {
+    fs::create_dir_all(folder.join("src")).unwrap();
+    let example = workspace().join("orchestrator-plugin-api/examples/abi.rs");
+    fs::copy(example, folder.join("src/main.rs")).unwrap();
+    let manifest = format!(
+        "[package]\nname = \"{package}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n{DEPENDENCIES}\
+         orchestrator-plugin-api = {{ path = \"../abi-{name}\" }}\n\n[profile.dev]\ndebug = false\n\n[workspace]\n"
+    );
+    fs::write(folder.join("Cargo.toml"), manifest).unwrap();
+    fs::copy(workspace().join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
+}
+
+fn text_below(folder: &Path) -> String {
+    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    paths
+        .map(|path| if path.is_dir() { text_below(&path) } else { fs::read_to_string(&path).unwrap() })
+        .collect()
 }
 
 fn copy(from: &Path, to: &Path, words: &[(&str, &str)]) {
