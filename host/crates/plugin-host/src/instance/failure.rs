@@ -2,7 +2,6 @@
 
 use crate::isolate::Ending;
 use crate::library::{FileProblem, ResolveError};
-use orchestrator_core::config::model::Isolation;
 use orchestrator_plugin_api::PluginKind;
 use std::io;
 use std::path::PathBuf;
@@ -96,8 +95,6 @@ pub enum InstanceFault {
     Ended {
         /// How.
         ending: Ending,
-        /// `isolation`: what stood around it.
-        isolation: Isolation,
         /// `max_memory` in bytes.
         memory: u64,
     },

@@ -5,6 +5,7 @@
 mod calls;
 mod files;
 mod limits;
+mod lists;
 
 use orchestrator_core::config::model::Grants;
 use std::io;
