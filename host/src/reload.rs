@@ -4,11 +4,10 @@
 //! the user is told so.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use orchestrator_core::config::{Config, Sources, load};
 use orchestrator_core::scheduler::Policy;
-use orchestrator_plugin_host::PluginControl;
+use orchestrator_plugin_host::{PluginControl, ReloadTicket};
 use orchestrator_ports::{PluginEvent, Sink};
 use serde_json::Value;
 
@@ -54,12 +53,13 @@ impl Reload<'_> {
     /// Reads the configuration again; the policy that holds from now on. The plugins follow on a thread of their own. What
     /// is wrong is told, and the old configuration stays in force.
     pub(crate) fn read_again(&self) -> Option<Policy> {
+        let ticket = self.plugins.ask_for_reload();
         let loaded = match load(&self.selection.request(), &self.session.sources) {
             Ok(loaded) => loaded,
             Err(findings) => {
                 let count = findings.len();
                 self.session.fail(&Failure::Config(findings));
-                self.plugins.refuse_reload(format!(
+                ticket.refuse(format!(
                     "the configuration has {count} mistakes, which the run has told: nothing was changed"
                 ));
                 return None;
@@ -74,33 +74,31 @@ impl Reload<'_> {
         if let Some(remark) = self.ceiling.bound(&mut policy) {
             self.session.tell(&Report::warning("limits", remark));
         }
-        self.reload_plugins(loaded.config);
+        self.reload_plugins(ticket, loaded.config);
         Some(policy)
     }
 
     /// Reads the plugin directories, which may take a while, off the loop's thread.
-    fn reload_plugins(&self, config: Config) {
-        let flags: Vec<PathBuf> = self.selection.plugins_dir.clone();
-        let configured = &config.plugins.directories;
-        let search = SearchPath::of_this_program(&flags, self.session.sources.environment(), configured);
-        let (plugins, events) = (self.plugins.clone(), self.events.clone());
-        let refused = (plugins.clone(), events.clone());
+    fn reload_plugins(&self, ticket: ReloadTicket, config: Config) {
+        let (flags, configured) = (&self.selection.plugins_dir, &config.plugins.directories);
+        let search = SearchPath::of_this_program(flags, self.session.sources.environment(), configured);
+        let events = self.events.clone();
         let work = move || match search.scan(&config.plugins.trust) {
             Ok(catalog) => {
                 let specs = specs(&config.plugins, &catalog);
-                plugins.reload(catalog, specs);
+                ticket.reload(catalog, specs);
             }
-            Err(error) => refuse(&plugins, &events, Failure::Trust(error).to_string()),
+            Err(error) => {
+                let sentence = Failure::Trust(error).to_string();
+                events(PluginEvent::Reloaded { changes: Vec::new(), refusals: vec![sentence.clone()] });
+                ticket.refuse(sentence);
+            }
         };
         if let Err(error) = std::thread::Builder::new().name("plugin-reload".to_owned()).spawn(work) {
-            refuse(&refused.0, &refused.1, format!("the plugins were not reloaded: no thread ({error})"));
+            let sentence = format!("the plugins were not reloaded: there is no thread for it ({error})");
+            self.session.tell(&Report::warning("reload", sentence));
         }
     }
-}
-
-fn refuse(plugins: &PluginControl, events: &Sink<PluginEvent>, sentence: String) {
-    events(PluginEvent::Reloaded { changes: Vec::new(), refusals: vec![sentence.clone()] });
-    plugins.refuse_reload(sentence);
 }
 
 /// Keys whose values differ, in order.

@@ -220,10 +220,12 @@ fn what_the_plugin_does_not_see_needs_no_new_one() {
 fn of_reloads_that_come_at_once_the_last_one_counts() {
     let mut stage = Stage::start(&[counts("a", json!({}))], &patient());
     stage.round();
-    for mark in 1..=5 {
-        let slow = json!({ "mark": mark, "birth_ms": 50 });
-        let catalog = orchestrator_plugin_host::Catalog::scan([stage.directory()]);
-        stage.control.reload(catalog, vec![counts("a", slow)]);
+    let mut tickets: Vec<_> = (1..=5).map(|mark| Some((mark, stage.control.ask_for_reload()))).collect();
+    // Whoever asked last counts, in whatever order the directories were read.
+    for position in [1, 0, 3, 4, 2] {
+        let (mark, ticket) = tickets[position].take().expect("each is used once");
+        let specs = vec![counts("a", json!({ "mark": mark, "birth_ms": 50 }))];
+        ticket.reload(orchestrator_plugin_host::Catalog::scan([stage.directory()]), specs);
     }
     stage.rounds_until("the last reload is over", |stage| {
         stage.control.last_reload().is_some_and(|report| report.number == 5)

@@ -16,7 +16,8 @@ mod library;
 mod translate;
 
 pub use host::{
-    InstanceStatus, PluginControl, PluginHost, ReloadLine, ReloadOutcome, ReloadReport, StartOptions,
+    InstanceStatus, PluginControl, PluginHost, ReloadLine, ReloadOutcome, ReloadReport, ReloadTicket,
+    StartOptions,
 };
 pub use instance::{
     FailureCategory, InstanceFailure, InstanceFault, InstanceSpec, InstanceState, InstanceStats, LibraryFacts,

@@ -39,21 +39,43 @@ impl PluginControl {
         self.board.lock().unwrap_or_else(PoisonError::into_inner).reload.clone()
     }
 
-    /// Wants these instances from now on, made of the libraries of `catalog`. Returns at once; when all of them are
-    /// settled, `PluginEvent::Reloaded` follows and [`Self::last_reload`] says how it went.
+    /// Wants these instances from now on: [`ReloadTicket::reload`] by whoever asks last.
     pub fn reload(&self, catalog: Catalog, specs: Vec<InstanceSpec>) {
-        let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
-        board.reloads += 1;
-        // Sent under the lock: reloads arrive in the order of their numbers.
-        let wanted = Wanted { number: board.reloads, specs, catalog };
-        let _ = self.messages.send(Message::Reload(Box::new(wanted)));
+        self.ask_for_reload().reload(catalog, specs);
     }
 
-    /// Notes that a reload was asked for and came to nothing before any instance was looked at.
-    pub fn refuse_reload(&self, sentence: String) {
+    /// Takes a place in the order of reloads: of two that were asked for, the later one counts, however long reading the
+    /// plugin directories took for each.
+    #[must_use]
+    pub fn ask_for_reload(&self) -> ReloadTicket {
         let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
         board.reloads += 1;
-        let number = board.reloads;
-        board.reload = Some(ReloadReport { number, refused: Some(sentence), lines: Vec::new() });
+        ReloadTicket { number: board.reloads, control: self.clone() }
+    }
+}
+
+/// A place in the order of reloads.
+#[derive(Debug)]
+pub struct ReloadTicket {
+    number: u64,
+    control: PluginControl,
+}
+
+impl ReloadTicket {
+    /// Wants these instances from now on, made of the libraries of `catalog`. Returns at once; when all of them are
+    /// settled, `PluginEvent::Reloaded` follows and [`PluginControl::last_reload`] says how it went.
+    pub fn reload(self, catalog: Catalog, specs: Vec<InstanceSpec>) {
+        let wanted = Wanted { number: self.number, specs, catalog };
+        // A host that is gone reloads nothing.
+        let _ = self.control.messages.send(Message::Reload(Box::new(wanted)));
+    }
+
+    /// Notes that it came to nothing before any instance was looked at.
+    pub fn refuse(self, sentence: String) {
+        let mut board = self.control.board.lock().unwrap_or_else(PoisonError::into_inner);
+        if board.reload.as_ref().is_none_or(|last| last.number < self.number) {
+            let (number, refused) = (self.number, Some(sentence));
+            board.reload = Some(ReloadReport { number, refused, lines: Vec::new() });
+        }
     }
 }

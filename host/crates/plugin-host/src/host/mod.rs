@@ -28,7 +28,7 @@ use std::time::Duration;
 use supervisor::Supervisor;
 
 pub use board::{InstanceStatus, ReloadLine, ReloadOutcome, ReloadReport};
-pub use control::PluginControl;
+pub use control::{PluginControl, ReloadTicket};
 
 /// What the supervisor hears.
 #[derive(Debug)]

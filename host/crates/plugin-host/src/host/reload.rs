@@ -49,6 +49,10 @@ pub(super) fn wakes(slot: &Slot) -> Option<Instant> {
 impl Supervisor {
     /// Begins a reload.
     pub(super) fn reload(&mut self, wanted: Box<Wanted>) {
+        if wanted.number < self.reload_asked {
+            return;
+        }
+        self.reload_asked = wanted.number;
         if self.reloading.is_some() {
             self.next_reload = Some(wanted);
             return;
@@ -293,7 +297,12 @@ impl Supervisor {
         };
         self.outbox.push(PluginEvent::Reloaded { changes: told(true), refusals: told(false) });
         let report = ReloadReport { number, refused: None, lines: ordered };
-        self.board.lock().unwrap_or_else(PoisonError::into_inner).reload = Some(report);
+        {
+            let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+            if board.reload.as_ref().is_none_or(|last| last.number < number) {
+                board.reload = Some(report);
+            }
+        }
         if let Some(next) = self.next_reload.take() {
             self.reload(next);
         }

@@ -42,6 +42,8 @@ pub(super) struct Supervisor {
     pub(super) costs_told: Option<Instant>,
     pub(super) reloading: Option<Reloading>,
     pub(super) next_reload: Option<Box<Wanted>>,
+    /// The latest reload that was asked for and heard of.
+    pub(super) reload_asked: u64,
     pub(super) board: SharedBoard,
     /// To be told as soon as somebody listens.
     pub(super) outbox: Vec<PluginEvent>,
@@ -86,6 +88,7 @@ impl Supervisor {
             costs_told: None,
             reloading: None,
             next_reload: None,
+            reload_asked: 0,
             board,
             outbox: Vec::new(),
             failures: Vec::new(),
