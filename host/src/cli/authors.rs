@@ -20,6 +20,10 @@ pub(crate) struct PluginCheckArgs {
     /// The library
     pub(crate) file: PathBuf,
 
+    /// Check this class only
+    #[arg(long, value_name = "CLASS")]
+    pub(crate) class: Option<String>,
+
     /// A YAML or JSON file with its `config:` section, or with one for each class under the class's name
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,

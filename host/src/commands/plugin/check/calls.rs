@@ -17,10 +17,13 @@ use crate::commands::plugin::rig::{Rig, Round, Subjects, spec};
 const WARM_UP: usize = 100;
 /// Rounds between two looks.
 const BETWEEN: usize = 350;
+/// More than a plugin and its process need at a time.
+const MOST_FILES: u64 = 256;
+const MOST_THREADS: u64 = 32;
 /// Calls without which nothing is said about leaks.
 const ENOUGH: u64 = 500;
 /// Calls of a slow plugin are not waited for longer.
-const LONGEST: Duration = Duration::from_secs(20);
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// What the rounds showed.
 #[derive(Debug, Default)]
@@ -250,6 +253,11 @@ fn leaks(leftovers: &[Leftover], findings: &mut Findings) {
             findings.fail("leaks", format!("after {calls} more calls it holds {more} more {what}"));
             good = false;
         }
+    }
+    let held = [(last.files, MOST_FILES, "open files"), (last.threads, MOST_THREADS, "threads")];
+    if let Some((held, most, what)) = held.into_iter().find(|(held, most, _)| good && held > most) {
+        findings.fail("leaks", format!("it holds {held} {what}; a plugin needs {most} at most"));
+        good = false;
     }
     if good {
         findings.pass("leaks", format!("over {calls} calls it kept no more files, threads or memory"));

@@ -31,7 +31,9 @@ pub(super) fn check(args: &PluginCheckArgs, session: &Session) -> Result<Exit, F
     if library::check(&args.file, &mut findings).is_some() && library::trial(&args.file, &mut findings) {
         let subject = Subject::open(&args.file, args.config.as_deref())?;
         let budget = args.budget_us.map(Duration::from_micros);
-        for description in subject.classes() {
+        let chosen = args.class.as_deref().map(|class| subject.class(Some(class))).transpose()?;
+        let wanted = |class: &&ClassDescriptor| chosen.is_none_or(|chosen| chosen.class == class.class);
+        for description in subject.classes().filter(wanted) {
             findings.about(&description.class);
             let given = subject.config(description);
             class(&subject.catalog, description, given, budget, &mut findings)
