@@ -10,6 +10,7 @@ mod isolation;
 mod life;
 mod museum;
 mod new;
+mod signing;
 mod skew;
 mod stage;
 mod third_party;

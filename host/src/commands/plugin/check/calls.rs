@@ -1,7 +1,6 @@
 //! Calls over real processes: what is measured, what it costs, what is left behind.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -10,6 +9,7 @@ use orchestrator_core::metrics::Metrics;
 use orchestrator_plugin_host::{Catalog, ClassDescriptor, InstanceSpec, MetricDescriptor, MetricKind};
 use serde_json::{Map, Value};
 
+use super::leaks::{Leftover, leaks};
 use super::report::Findings;
 use crate::commands::plugin::rig::{Rig, Round, Subjects, spec};
 
@@ -17,11 +17,6 @@ use crate::commands::plugin::rig::{Rig, Round, Subjects, spec};
 const WARM_UP: usize = 100;
 /// Rounds between two looks.
 const BETWEEN: usize = 350;
-/// More than a plugin and its process need at a time.
-const MOST_FILES: u64 = 256;
-const MOST_THREADS: u64 = 32;
-/// Calls without which nothing is said about leaks.
-const ENOUGH: u64 = 500;
 /// Calls of a slow plugin are not waited for longer.
 const LONGEST: Duration = Duration::from_secs(60);
 
@@ -203,65 +198,6 @@ pub(super) fn cost(rig: &Rig, budget: Duration, findings: &mut Findings) {
 pub(in crate::commands::plugin) fn micros(time: Duration) -> String {
     let micros = time.as_secs_f64() * 1e6;
     if micros < 100.0 { format!("{micros:.1} µs") } else { format!("{micros:.0} µs") }
-}
-
-/// What a runner holds at a moment.
-#[derive(Clone, Copy, Debug)]
-struct Leftover {
-    calls: u64,
-    files: u64,
-    threads: u64,
-    memory: u64,
-}
-
-impl Leftover {
-    fn read(rig: &Rig) -> Option<Self> {
-        let stats = rig.stats().into_iter().next()?;
-        let pid = stats.runner?.pid;
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-        let field = |name: &str| -> Option<u64> {
-            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-            line.trim_start_matches(':').split_whitespace().next()?.parse().ok()
-        };
-        let files = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count() as u64;
-        Some(Self { calls: stats.calls, files, threads: field("Threads")?, memory: field("RssAnon")? * 1024 })
-    }
-}
-
-/// What grows in both halves goes on growing.
-fn leaks(leftovers: &[Leftover], findings: &mut Findings) {
-    let [first, middle, last] = leftovers else {
-        return findings.warn("leaks", "its process could not be looked at from outside");
-    };
-    let calls = last.calls - first.calls;
-    if calls < ENOUGH {
-        return findings
-            .warn("leaks", format!("{calls} calls were made in {} s, too few to tell", LONGEST.as_secs()));
-    }
-    let grown = |of: fn(&Leftover) -> u64, least: u64| {
-        let (one, two) = (of(middle).saturating_sub(of(first)), of(last).saturating_sub(of(middle)));
-        (one >= least && two >= least).then_some(one + two)
-    };
-    let mut good = true;
-    let found = [
-        (grown(|held| held.files, 2), "open files; close what was opened"),
-        (grown(|held| held.threads, 1), "threads; end what was started"),
-        (grown(|held| held.memory, 256 << 10), "bytes of memory; free what was kept"),
-    ];
-    for (more, what) in found {
-        if let Some(more) = more {
-            findings.fail("leaks", format!("after {calls} more calls it holds {more} more {what}"));
-            good = false;
-        }
-    }
-    let held = [(last.files, MOST_FILES, "open files"), (last.threads, MOST_THREADS, "threads")];
-    if let Some((held, most, what)) = held.into_iter().find(|(held, most, _)| good && held > most) {
-        findings.fail("leaks", format!("it holds {held} {what}; a plugin needs {most} at most"));
-        good = false;
-    }
-    if good {
-        findings.pass("leaks", format!("over {calls} calls it kept no more files, threads or memory"));
-    }
 }
 
 /// A process that has just ended is no error.

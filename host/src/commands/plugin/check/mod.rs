@@ -7,6 +7,7 @@
 mod answers;
 mod calls;
 mod configs;
+mod leaks;
 mod library;
 mod report;
 mod sandbox;
