@@ -12,19 +12,33 @@ use crate::shell;
 /// At a time.
 const JOBS: usize = 2;
 
+/// Nobody is given fewer files than this, if there are so many: its start is not to count for more than its rate.
+const FEWEST: usize = 200;
+
 /// A workload: its title, the program, its arguments, how many files (and how many to see that it works).
 struct Load(&'static str, &'static str, &'static [&'static str], usize, usize);
 
 const LOADS: [Load; 5] = [
     Load("t0 (no libc)", "t0", &[], 20_000, 400),
-    Load("/bin/true", "/bin/true", &[], 5_000, 200),
-    Load("1 ms of CPU", "burn", &["1"], 2_000, 100),
-    Load("10 ms of CPU", "burn", &["10"], 400, 20),
-    Load("100 ms of CPU", "burn", &["100"], 40, 4),
+    Load("/bin/true", "/bin/true", &[], 2_000, 200),
+    Load("1 ms of CPU", "burn", &["1"], 1_000, 100),
+    Load("10 ms of CPU", "burn", &["10"], 100, 20),
+    Load("100 ms of CPU", "burn", &["100"], 10, 10),
 ];
 
-/// Every contestant's runs, in the order of the contestants.
-type Rounds = Vec<Vec<Seen>>;
+/// What one contestant did in one round.
+#[derive(Clone, Copy)]
+struct Score {
+    /// Tasks a second.
+    rate: f64,
+    /// Seconds of own CPU time a task.
+    own_cpu: f64,
+    /// Bytes.
+    memory: f64,
+}
+
+/// Every contestant's scores, in the order of the contestants.
+type Rounds = Vec<Vec<Score>>;
 
 /// Measures every workload.
 ///
@@ -50,7 +64,7 @@ pub(super) fn measure(stage: &Stage) -> Result<Report, Failure> {
             jobs: JOBS,
         };
         let (seen, bare) = in_turn(stage, &contestants, &work, rounds)?;
-        rows.extend(table(title, &contestants, &seen, &bare, count));
+        rows.extend(table(title, &contestants, &seen, &bare));
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let columns = [
@@ -87,10 +101,14 @@ fn in_turn(
     for round in 0..rounds {
         for (peer, seen) in contestants.iter().zip(&mut seen) {
             let folder = stage.folder.join("work");
-            let command = (peer.command)(stage, work, &folder)?;
-            let one = measure::run(command, &stage.folder.join("said"))?;
-            println!("round {round}: {:>10.0} tasks/s  {}", work.count as f64 / one.wall, peer.name);
-            seen.push(one);
+            let count = (work.count / peer.share).max(work.count.min(FEWEST));
+            let work = Work { count, ..work.clone() };
+            let command = (peer.command)(stage, &work, &folder)?;
+            let Seen { wall, own_cpu, memory } = measure::run(command, &stage.folder.join("said"))?;
+            let tasks = work.count as f64;
+            let score = Score { rate: tasks / wall, own_cpu: own_cpu / tasks, memory: memory as f64 };
+            println!("round {round}: {:>10.0} tasks/s  {}", score.rate, peer.name);
+            seen.push(score);
         }
         if work.arguments.is_empty() {
             bare.push(bare_loop(stage, work)?);
@@ -109,43 +127,31 @@ pub(super) fn bare_loop(stage: &Stage, work: &Work) -> Result<(f64, f64), Failur
     Ok((numbers.next().unwrap_or(0.0), numbers.next().unwrap_or(0.0)))
 }
 
-fn table(
-    title: &str,
-    contestants: &[Peer],
-    seen: &Rounds,
-    bare: &[(f64, f64)],
-    count: usize,
-) -> Vec<Vec<String>> {
+fn table(title: &str, contestants: &[Peer], seen: &Rounds, bare: &[(f64, f64)]) -> Vec<Vec<String>> {
     let ours = &seen[0];
-    let row = |(peer, theirs): (&Peer, &Vec<Seen>)| {
-        let ratios = || theirs.iter().zip(ours).map(|(their, our)| their.wall / our.wall);
-        let is_us = std::ptr::eq(theirs, ours);
+    let row = |name: &str, rates: Vec<f64>, own_cpu: f64, memory: Option<f64>| {
+        let ratios = || rates.iter().zip(ours).map(|(their, our)| our.rate / their);
+        let is_us = name == contestants[0].name;
+        let ratio = |value: f64| if is_us { "–".to_owned() } else { format!("{value:.2} ×") };
         vec![
             title.to_owned(),
-            peer.name.to_owned(),
-            format!("{:.0}", count as f64 / median(theirs.iter().map(|one| one.wall))),
-            if is_us { "–".to_owned() } else { format!("{:.2} ×", median(ratios())) },
-            if is_us {
-                "–".to_owned()
-            } else {
-                format!("{:.2} ×", ratios().fold(f64::INFINITY, f64::min))
-            },
-            format!("{:.0}", median(theirs.iter().map(|one| one.own_cpu)) / count as f64 * 1e6),
-            format!("{:.1}", median(theirs.iter().map(|one| one.memory as f64)) / 1e6),
+            name.to_owned(),
+            format!("{:.0}", median(rates.iter().copied())),
+            ratio(median(ratios())),
+            ratio(ratios().fold(f64::INFINITY, f64::min)),
+            format!("{:.0}", own_cpu * 1e6),
+            memory.map_or("–".to_owned(), |bytes| format!("{:.1}", bytes / 1e6)),
         ]
     };
-    let mut rows: Vec<Vec<String>> = contestants.iter().zip(seen).map(row).collect();
+    let mut rows = Vec::new();
+    for (peer, scores) in contestants.iter().zip(seen) {
+        let middle = |value: fn(&Score) -> f64| median(scores.iter().map(value));
+        let rates = scores.iter().map(|score| score.rate).collect();
+        rows.push(row(peer.name, rates, middle(|score| score.own_cpu), Some(middle(|score| score.memory))));
+    }
     if !bare.is_empty() {
-        let ratios = || bare.iter().zip(ours).map(|(bare, our)| count as f64 / our.wall / bare.0);
-        rows.push(vec![
-            title.to_owned(),
-            "bare loop".to_owned(),
-            format!("{:.0}", median(bare.iter().map(|one| one.0))),
-            format!("{:.2} ×", median(ratios())),
-            format!("{:.2} ×", ratios().fold(f64::INFINITY, f64::min)),
-            format!("{:.0}", median(bare.iter().map(|one| one.1))),
-            "–".to_owned(),
-        ]);
+        let own_cpu = median(bare.iter().map(|one| one.1)) / 1e6;
+        rows.push(row("bare loop", bare.iter().map(|one| one.0).collect(), own_cpu, None));
     }
     rows
 }

@@ -10,7 +10,7 @@ use crate::error::Failure;
 use crate::shell;
 
 /// One piece of work: a command line for every file of a directory, so many at a time.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Work {
     pub(super) program: PathBuf,
     pub(super) arguments: Vec<String>,
@@ -22,21 +22,23 @@ pub(super) struct Work {
 /// A program that can do it.
 pub(super) struct Peer {
     pub(super) name: &'static str,
+    /// It is given only one in so many of the files: its rate is known as well, and the rounds are shorter.
+    pub(super) share: usize,
     /// Its command line for the work; its files go into the folder.
     pub(super) command: fn(&Stage, &Work, &Path) -> Result<Command, Failure>,
 }
 
 /// The orchestrator with everything on: record, captured output, metrics once a second.
-pub(super) const ORCHESTRATOR: Peer = Peer { name: "orchestrator", command: orchestrator };
+pub(super) const ORCHESTRATOR: Peer = Peer { name: "orchestrator", share: 1, command: orchestrator };
 
 /// Those of the others that this machine has or can build.
 pub(super) fn others(stage: &Stage) -> Vec<Peer> {
     let all = [
-        Peer { name: "make", command: make },
-        Peer { name: "xargs -n1", command: xargs },
-        Peer { name: "GNU parallel --joblog", command: gnu_parallel },
-        Peer { name: "moreutils parallel", command: moreutils },
-        Peer { name: "rust-parallel", command: rust_parallel },
+        Peer { name: "make", share: 1, command: make },
+        Peer { name: "xargs -n1", share: 1, command: xargs },
+        Peer { name: "GNU parallel --joblog", share: 20, command: gnu_parallel },
+        Peer { name: "moreutils parallel", share: 1, command: moreutils },
+        Peer { name: "rust-parallel", share: 1, command: rust_parallel },
     ];
     let is_there = |peer: &Peer| match peer.name {
         "make" => found("make"),

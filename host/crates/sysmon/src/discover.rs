@@ -1,16 +1,22 @@
 //! Which processes are new, and whose.
 //!
 //! Membership does not change once it is known: a process stays with its tree when its parent dies. So only processes
-//! born since the last look need to be read for their kinship, and where the kernel's pid cursor (`/proc/loadavg`, last
-//! field) has not moved there are none, and /proc is not even listed.
+//! born since the last look need to be read for their kinship. The kernel's pid cursor (`/proc/loadavg`, last field) says
+//! which numbers were given out since: where it has not moved there are none, where it has moved a little they are asked
+//! for by number, and only else /proc is listed.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
+
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::member::Member;
 use crate::stat::{Stat, parse_stat};
 use crate::text::reread;
 
+/// Numbers given out since the last look are asked for one by one when they are no more than this, or than there are
+/// processes: a listing of /proc costs more.
+const ASK_AT_LEAST: usize = 64;
 /// Strangers are looked at again after so many looks: the number of one that died may have been given to a descendant
 /// within a single interval.
 const DOUBT_EVERY: u64 = 64;
@@ -91,7 +97,12 @@ impl Discovery {
         if cursor.is_some() && cursor == self.cursor {
             return;
         }
-        let mut newcomers = self.newcomers(members, buffer);
+        let mut newcomers = match (self.cursor, cursor) {
+            (Some(before), Some(now)) if before < now && self.are_few(now - before, members) => {
+                self.ask_for(before + 1..=now, members, buffer)
+            }
+            _ => self.newcomers(members, buffer),
+        };
         self.cursor = cursor;
         // Parents first; a parent may be as new as its child, and numbers go round.
         loop {
@@ -108,6 +119,22 @@ impl Discovery {
             }
         }
         self.strangers.extend(newcomers.iter().map(|newcomer| (newcomer.pid, newcomer.stat.start_ticks)));
+    }
+
+    fn are_few(&self, given: u32, members: &BTreeMap<u32, Member>) -> bool {
+        given as usize <= ASK_AT_LEAST.max(members.len() + self.strangers.len())
+    }
+
+    /// Reads what lives under these numbers, threads excluded.
+    fn ask_for(
+        &self,
+        numbers: std::ops::RangeInclusive<u32>,
+        members: &BTreeMap<u32, Member>,
+        buffer: &mut [u8],
+    ) -> Vec<Newcomer> {
+        let unknown = numbers.filter(|pid| !members.contains_key(pid));
+        let found = unknown.filter_map(|pid| Some(Newcomer { pid, stat: read_stat(pid, buffer)? }));
+        found.filter(|newcomer| is_process(newcomer.pid)).collect()
     }
 
     /// Lists /proc and reads those never seen. Strangers that are gone are forgotten.
@@ -150,6 +177,12 @@ impl Discovery {
         let environment = environment(newcomer.pid)?;
         mains.iter().find(|(_, marks)| marks.are_in(&environment)).map(|(&main, _)| main)
     }
+}
+
+/// Whether the number is a process's own, not one of its threads': these have entries in /proc, too, but no pidfd.
+fn is_process(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| pidfd_open(pid, PidfdFlags::empty()).is_ok())
 }
 
 /// Reads one process; `None` when it is gone.
