@@ -25,6 +25,11 @@ impl PluginWatch {
         self.0.get().map(PluginControl::status).unwrap_or_default()
     }
 
+    /// Reloads asked for so far.
+    pub(crate) fn reloads(&self) -> u64 {
+        self.0.get().map(PluginControl::reloads).unwrap_or_default()
+    }
+
     /// How the last reload went.
     pub(crate) fn last_reload(&self) -> Option<ReloadReport> {
         self.0.get().and_then(PluginControl::last_reload)

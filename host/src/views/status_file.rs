@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use orchestrator_core::Timestamp;
 use orchestrator_core::scheduler::Fact;
@@ -30,6 +30,9 @@ pub(crate) struct Live {
     /// The plugin instances.
     #[serde(default)]
     pub(crate) plugins: Vec<InstanceStatus>,
+    /// Reloads of the plugins that were asked for so far.
+    #[serde(default)]
+    pub(crate) reloads: u64,
     /// How the last reload of the plugins went.
     #[serde(default)]
     pub(crate) reload: Option<ReloadReport>,
@@ -47,10 +50,16 @@ impl Live {
         alive.then_some(live)
     }
 
+    /// As [`Self::read`], if it was written after `time`.
+    pub(crate) fn read_after(state: &Path, time: SystemTime) -> Option<Self> {
+        let written = fs::metadata(state.join(NAME)).ok()?.modified().ok()?;
+        (written > time).then(|| Self::read(state)).flatten()
+    }
+
     /// A run without plugins.
     #[cfg(test)]
     pub(crate) fn of(pid: u32, snapshot: Snapshot) -> Self {
-        Self { pid, snapshot, plugins: Vec::new(), reload: None }
+        Self { pid, snapshot, plugins: Vec::new(), reloads: 0, reload: None }
     }
 
     fn write(&self, state: &Path) -> io::Result<()> {
@@ -77,8 +86,13 @@ impl StatusFile {
         let directory = state.to_owned();
         let work = move || {
             for snapshot in snapshots {
-                let (pid, reload) = (std::process::id(), plugins.last_reload());
-                let live = Live { pid, snapshot: *snapshot, plugins: plugins.status(), reload };
+                let live = Live {
+                    pid: std::process::id(),
+                    snapshot: *snapshot,
+                    plugins: plugins.status(),
+                    reloads: plugins.reloads(),
+                    reload: plugins.last_reload(),
+                };
                 if let Err(error) = live.write(&directory) {
                     tracing::debug!(%error, "live.json cannot be written: `status` shows no capacity");
                 }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use orchestrator_plugin_host::ReloadReport;
 use orchestrator_store::{HostIdentity, StateReader};
@@ -85,8 +85,10 @@ fn ask(state: &Path) -> Result<ReloadReport, Failure> {
     let process = holder.process.ok_or_else(|| ReloadError::OutOfReach(name.clone()))?;
     let run = Run::open(&process, name)?;
     let end = Instant::now() + PATIENCE;
-    // A run that speaks listens to signals; a SIGHUP before that would end it.
-    let before = run.wait(end, || Live::read(state))?.reload.map_or(0, |report| report.number);
+    // A run that speaks listens to signals; a SIGHUP before that would end it. What it said a moment ago may not know of
+    // a reload that somebody else has asked for.
+    let began = SystemTime::now();
+    let before = run.wait(end, || Live::read_after(state, began))?.reloads;
     run.hang_up()?;
     let newer = || Live::read(state)?.reload.filter(|report| report.number > before);
     Ok(run.wait(end, newer)?)

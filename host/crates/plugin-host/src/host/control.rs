@@ -33,6 +33,12 @@ impl PluginControl {
         Board::stats(&self.board).iter().map(InstanceStatus::from).collect()
     }
 
+    /// Reloads asked for so far: the next one bears a higher number.
+    #[must_use]
+    pub fn reloads(&self) -> u64 {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner).reloads
+    }
+
     /// How the last reload went; `None` before the first one is over.
     #[must_use]
     pub fn last_reload(&self) -> Option<ReloadReport> {

@@ -3,7 +3,7 @@
 use super::slot::Slot;
 use super::state::State;
 use orchestrator_core::AttemptId;
-use orchestrator_core::metrics::Metrics;
+use orchestrator_core::metrics::{Metrics, names};
 use orchestrator_core::scheduler::CapacityAnswer;
 use orchestrator_plugin_api::PluginKind;
 use orchestrator_ports::{PluginEvent, PluginRound};
@@ -95,31 +95,38 @@ impl Phase {
 pub(super) struct Measured {
     system: Metrics,
     processes: BTreeMap<AttemptId, Metrics>,
+    /// Processes that the sums are made of; of several instances that know processes, the least.
+    asked: Option<usize>,
 }
 
 impl Measured {
-    /// Gathers the last readings of some instances, for the attempts of this round.
-    pub(super) fn gather<'s>(slots: impl Iterator<Item = &'s Slot>, round: &PluginRound) -> Self {
-        let running: BTreeSet<AttemptId> = round.processes.iter().map(|facts| facts.attempt).collect();
+    /// Gathers the last readings of some instances.
+    pub(super) fn gather<'s>(slots: impl Iterator<Item = &'s Slot>) -> Self {
         let mut measured = Self::default();
-        for reading in slots.filter_map(|slot| slot.reading.as_ref()) {
+        for (slot, reading) in slots.filter_map(|slot| Some((slot, slot.reading.as_ref()?))) {
             add(&mut measured.system, &reading.system);
             for (attempt, metrics) in &reading.processes {
-                if running.contains(attempt) {
-                    add(measured.processes.entry(*attempt).or_default(), metrics);
-                }
+                add(measured.processes.entry(*attempt).or_default(), metrics);
+            }
+            if slot.knows_processes {
+                let least = measured.asked.unwrap_or(usize::MAX).min(reading.asked);
+                measured.asked = Some(least);
             }
         }
         measured
     }
 
-    /// What capacity instances see: the host's metrics, then those of the machine, then sums over the processes.
+    /// What capacity instances see: the host's metrics, then those of the machine, then sums over the processes. A
+    /// reading stands as a whole until the next one, though its processes may have ended: how many there were goes with it.
     pub(super) fn current(&self, built_in: &Metrics) -> Metrics {
         let mut sums = Metrics::new();
         for (name, value) in self.processes.values().flatten() {
             *sums.entry(name.clone()).or_default() += value;
         }
         let mut current = built_in.clone();
+        if let Some(asked) = self.asked {
+            current.insert(names::MEASURED.to_owned(), asked as f64);
+        }
         add(&mut current, &self.system);
         add(&mut current, &sums);
         current

@@ -67,7 +67,8 @@ impl Supervisor {
         for (position, number) in (0_u32..).zip(metrics) {
             let slot = &self.slots[number];
             // The first time that there is something to see, nobody waits for their interval or their turn.
-            let first = processes && !slot.met_processes && slot.pace.may_hurry(now);
+            let met = slot.reading.as_ref().is_some_and(|reading| reading.asked > 0);
+            let first = processes && !met && slot.pace.may_hurry(now);
             let at_once = first || owed.contains(&number);
             if slot.takes_part() && (first || slot.pace.is_due(now)) {
                 let at = if at_once { now } else { now + step * position };
@@ -122,7 +123,6 @@ impl Supervisor {
                 left.push_back((at, number));
                 continue;
             }
-            slot.met_processes |= !collecting.round.processes.is_empty();
             let job = Job::Collect { round: Arc::clone(&collecting.round), first: slot.first };
             if slot.give(job, now) {
                 collecting.asked.insert(number);
@@ -171,8 +171,8 @@ impl Supervisor {
         }
         let ordered = || self.order.iter().map(|number| &self.slots[*number]);
         let fresh = self.order.iter().filter(|number| answered.contains(number));
-        let measured = Measured::gather(fresh.map(|number| &self.slots[*number]), &round);
-        let all = Measured::gather(ordered().filter(|slot| slot.is(PluginKind::Metrics)), &round);
+        let measured = Measured::gather(fresh.map(|number| &self.slots[*number]));
+        let all = Measured::gather(ordered().filter(|slot| slot.is(PluginKind::Metrics)));
         let current = Arc::new(all.current(&round.current));
         let capacity = self.order.iter().copied().filter(|number| {
             let slot = &self.slots[*number];
@@ -268,6 +268,7 @@ impl Supervisor {
         let fault = collected.fault.clone();
         // Where nothing could be measured, what was measured before stands until it is too old.
         if fault.is_none() || !collected.system.is_empty() || !collected.processes.is_empty() {
+            slot.knows_processes |= !collected.processes.is_empty();
             slot.reading = Some(Reading::of(collected, now));
             self.publish(number);
         }
@@ -319,14 +320,14 @@ impl Supervisor {
     /// Whether some metrics instance has had no chance yet to measure processes, which are there since a moment ago or
     /// not at all: what a capacity instance misses then is no fault.
     fn is_too_early(&self, number: usize, now: Instant) -> bool {
-        let patience = self.interval.min(self.patience) * FIRST_MEASUREMENT;
+        let metrics = |slot: &&Slot| slot.is(PluginKind::Metrics) && slot.state().is_alive();
+        let measuring = || self.order.iter().map(|number| &self.slots[*number]).filter(metrics);
+        let deadline = measuring().map(|slot| slot.spec.deadline).max().unwrap_or_default();
         let early = match self.processes_since {
-            Some(since) => now < since + patience,
+            Some(since) => now < since + self.interval * FIRST_MEASUREMENT + deadline,
             None => self.slots[number].answer.is_none(),
         };
-        let metrics = |slot: &&Slot| slot.is(PluginKind::Metrics) && slot.state().is_alive();
-        let mut measuring = self.order.iter().map(|number| &self.slots[*number]).filter(metrics);
-        early && !measuring.all(|slot| slot.met_processes && slot.reading.is_some())
+        early && !measuring().all(|slot| slot.reading.as_ref().is_some_and(|reading| reading.asked > 0))
     }
 
     /// Heeds the plugin's advice when to ask again.

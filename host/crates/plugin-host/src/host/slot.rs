@@ -50,8 +50,8 @@ pub(super) struct Slot {
     pub(super) first: usize,
     /// What a metrics instance measured last.
     pub(super) reading: Option<Reading>,
-    /// Whether it was ever asked about processes.
-    pub(super) met_processes: bool,
+    /// Whether it ever told something about a process.
+    pub(super) knows_processes: bool,
     /// What a capacity instance answered last.
     pub(super) answer: Option<Result<(u32, String), String>>,
 }
@@ -90,6 +90,8 @@ pub(super) struct Reading {
     pub(super) at: Instant,
     pub(super) system: Metrics,
     pub(super) processes: Vec<(AttemptId, Metrics)>,
+    /// Processes that it was asked about.
+    pub(super) asked: usize,
 }
 
 /// Whose voice it is.
@@ -120,7 +122,7 @@ impl Slot {
             failed_rounds: 0,
             first: 0,
             reading: None,
-            met_processes: false,
+            knows_processes: false,
             answer: None,
         }
     }
@@ -275,7 +277,8 @@ impl Slot {
 
 impl Reading {
     pub(super) fn of(collected: Collected, at: Instant) -> Self {
-        Self { at, system: collected.system, processes: collected.processes }
+        let Collected { system, processes, asked, .. } = collected;
+        Self { at, system, processes, asked }
     }
 }
 
