@@ -24,6 +24,8 @@ pub(crate) struct Calibration {
 }
 
 const LEAST_CORES: f64 = 0.01;
+/// However much others use, this share of the cores is ours: processes that only wait harm nobody.
+const OURS: f64 = 0.05;
 /// How far above its threshold CPU use must be before it counts, as a fraction.
 const CPU_TOLERANCE: f64 = 0.05;
 const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
@@ -64,7 +66,7 @@ pub(crate) fn by_feel(machine: &Machine) -> (u32, String) {
 
 fn cpu_room(machine: &Machine, one: &Calibration) -> (u32, String) {
     let others = (machine.cores_used - machine.cores_ours).max(0.0);
-    let free = machine.cpu_threshold * machine.cores - others;
+    let free = (machine.cpu_threshold * machine.cores - others).max(OURS * machine.cores);
     let reason =
         format!("cpu: {:.2} of {:.1} cores free at {:.2} each", free.max(0.0), machine.cores, one.cores);
     (whole(free / one.cores.max(LEAST_CORES)), reason)
@@ -132,6 +134,13 @@ mod tests {
     fn sleeping_processes_are_not_divided_by_zero() {
         let (processes, _) = by_calibration(&machine(), &Calibration { cores: 0.0, rss_peak: 0.0 });
         assert_eq!(processes, 270);
+    }
+
+    #[test]
+    fn what_only_waits_goes_on_beside_others() {
+        let crowded = Machine { cores_used: 4.0, cores_ours: 0.0, ..machine() };
+        assert_eq!(by_calibration(&crowded, &Calibration { cores: 0.01, rss_peak: 0.0 }).0, 20);
+        assert_eq!(by_calibration(&crowded, &Calibration { cores: 0.9, rss_peak: 0.0 }).0, 0);
     }
 
     #[test]

@@ -14,6 +14,9 @@ pub(super) const LARGEST: f64 = 512.0;
 /// Growth of the limit in a step of the ramp, and where there may be a knee.
 const RAMP: f64 = 1.5;
 const GENTLE: f64 = 1.1;
+/// Where the other bounds allow this multiple of the limit, the processes hardly compute: it grows by the other factor.
+const FAR: f64 = 4.0;
+const FAST_RAMP: f64 = 2.0;
 /// A step is judged if concurrency grew by this factor, above this number, over this time (s).
 const STEP: f64 = 1.15;
 const JUDGED_ABOVE: f64 = 4.5;
@@ -242,7 +245,7 @@ impl ThroughputLimit {
         } else if capped {
             self.stay(moment, measure, epoch);
         } else if wall.is_none() || believed || self.completed_since >= moment.active {
-            self.grow(epoch);
+            self.grow(epoch, bound);
         }
     }
 
@@ -285,7 +288,7 @@ impl ThroughputLimit {
         self.limit = self.limit.min(1.5 * moment.active.max(1.0)).max(1.0);
     }
 
-    fn grow(&mut self, epoch: Epoch) {
+    fn grow(&mut self, epoch: Epoch, bound: f64) {
         if self.steps.len() < STEPS {
             self.steps.push(epoch);
         }
@@ -293,7 +296,9 @@ impl ThroughputLimit {
         if self.ramp != GENTLE || self.before.is_none_or(far) {
             self.before = Some(epoch);
         }
-        self.limit = (self.limit * self.ramp).max(self.limit + 1.0).min(LARGEST);
+        let far_below = self.ramp == RAMP && bound >= FAR * self.limit;
+        let step = if far_below { FAST_RAMP } else { self.ramp };
+        self.limit = (self.limit * step).max(self.limit + 1.0).min(LARGEST);
         self.completed_since = 0.0;
     }
 
