@@ -11,7 +11,7 @@ const UNKNOWN_LIMIT: f64 = 0.5;
 /// Before that no more run than these, or one for each so many seconds that the oldest has run: what grows late shows
 /// late.
 const UNKNOWN_RUNNING: f64 = 8.0;
-const UNKNOWN_SECONDS: f64 = 1.0;
+const UNKNOWN_SECONDS: f64 = 3.0;
 
 impl Control {
     /// Whether this task may start now. With nothing running, and below the user's minimum, one always may.
