@@ -111,7 +111,7 @@ fn a_changed_configuration_takes_the_state_along() {
     assert_eq!(lines[1].outcome, ReloadOutcome::Unchanged);
     stage.round();
     assert_eq!(stage.last("mark.a"), Some(7.0));
-    (stage.assert_gapless("a"), stage.assert_gapless("b"));
+    ["a", "b"].iter().for_each(|name| stage.assert_gapless(name));
     assert_eq!((stage.status("a").reloads, stage.status("b").reloads), (1, 0));
     assert_eq!(stage.reloads.len(), 1);
     assert_eq!((stage.reloads[0].0.len(), stage.reloads[0].1.len()), (1, 0), "the unchanged one is no news");
@@ -130,7 +130,7 @@ fn another_library_at_the_same_path_is_another_instance() {
     assert!(lines[0].sentence.contains("from its new library (lively-two 2.0.0)"), "{}", lines[0].sentence);
     stage.round();
     assert_eq!(stage.last("version.a"), Some(2.0));
-    (stage.assert_gapless("a"), stage.assert_gapless("b"));
+    ["a", "b"].iter().for_each(|name| stage.assert_gapless(name));
     assert_eq!(stage.status("a").library.expect("a library").version, "2.0.0");
     assert_eq!(stage.outcomes(&specs), [ReloadOutcome::Unchanged; 2]);
 }
@@ -151,7 +151,7 @@ fn one_that_cannot_be_used_changes_nothing() {
     assert_eq!(lines[0].outcome, ReloadOutcome::Kept);
     assert!(lines[0].sentence.contains("did you mean `Counts`?"), "{}", lines[0].sentence);
     stage.round();
-    (stage.assert_gapless("a"), stage.assert_gapless("b"));
+    ["a", "b"].iter().for_each(|name| stage.assert_gapless(name));
     assert!(stage.is_running("a") && stage.health.is_empty(), "{:?}", stage.health);
     assert_eq!(stage.reloads.iter().filter(|(_, refusals)| refusals.len() == 1).count(), 2);
 }
