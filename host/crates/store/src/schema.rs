@@ -96,7 +96,7 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     check_format(&connection, path)?;
     // Checkpoints are made by the writer when it is idle, not in the middle of a commit.
     let script = "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; PRAGMA synchronous = NORMAL;
-                  PRAGMA cache_size = -16384; PRAGMA cell_size_check = ON;";
+                  PRAGMA cache_size = -4096; PRAGMA cell_size_check = ON;";
     connection.execute_batch(script).map_err(wrong)?;
     Ok(connection)
 }
