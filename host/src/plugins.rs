@@ -102,7 +102,8 @@ pub(crate) fn specs(plugins: &Plugins, catalog: &Catalog) -> Vec<InstanceSpec> {
         let list = if spec.kind == PluginKind::Capacity { &plugins.capacity } else { &plugins.metrics };
         let silent = list.iter().any(|entry| entry.name == spec.name && entry.isolation.is_none());
         let file = catalog.resolve(spec.kind, &spec.class).ok();
-        if silent && file.is_some_and(|file| came_with(program.as_deref(), &file.path)) {
+        spec.bundled = file.is_some_and(|file| came_with(program.as_deref(), &file.path));
+        if silent && spec.bundled {
             spec.isolation = Isolation::InProcess;
         }
     }

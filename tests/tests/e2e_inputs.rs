@@ -136,10 +136,13 @@ fn run_as_nobody(scene: &Scene) -> orchestrator_tests::host::Outcome {
     let everyone = |path: &Path, mode: u32| {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("permissions of our own file");
     };
-    everyone(scene.path(), 0o777);
-    let host = scene.join("orchestrator");
+    // Everyone may add to the folder, and nobody may replace the program and its plugins.
+    everyone(scene.path(), 0o1777);
+    let bin = scene.join("nobodys");
+    fs::create_dir(&bin).expect("a folder");
+    let host = bin.join("orchestrator");
     fs::copy(artifacts::orchestrator(), &host).expect("a copy of the host");
-    artifacts::copy_plugins(&artifacts::PLUGINS, &scene.join("plugins"));
+    artifacts::copy_plugins(&artifacts::PLUGINS, &bin.join("plugins"));
     let mut command = scene.command(&["run", "config.yaml"]);
     if rustix::process::geteuid().is_root() {
         let arguments = command.get_args().map(ToOwned::to_owned).collect::<Vec<_>>();

@@ -39,6 +39,7 @@ pub(crate) fn spec(kind: PluginKind, class: &str) -> InstanceSpec {
         isolation: Isolation::InProcess,
         grants: Grants::default(),
         max_memory: 512 << 20,
+        bundled: false,
     }
 }
 

@@ -28,6 +28,8 @@ pub struct InstanceSpec {
     pub grants: Grants,
     /// `max_memory`: address space in bytes that a process of its own may use.
     pub max_memory: u64,
+    /// Whether its library came with the program: nobody needs to be told what that one may do.
+    pub bundled: bool,
 }
 
 impl InstanceSpec {
@@ -54,6 +56,7 @@ impl InstanceSpec {
             isolation: entry.isolation.unwrap_or(Isolation::Sandbox),
             grants: entry.grants.clone(),
             max_memory: entry.max_memory.get(),
+            bundled: false,
         }
     }
 }

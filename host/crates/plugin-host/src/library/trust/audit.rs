@@ -5,24 +5,29 @@ use crate::library::PluginFile;
 use orchestrator_core::config::model::{Grants, Isolation};
 use std::fmt::Write as _;
 
-/// Logs at level info under the target `plugin.audit`: what is loaded, by whom it is signed, why it is trusted, and what
-/// it may do.
+/// Logs under the target `plugin.audit` what is loaded, by whom it is signed, why it is trusted, and what it may do: at
+/// level info, or debug where the library came with the program.
 pub(crate) fn audit(file: &PluginFile, spec: &InstanceSpec) {
     let about = &file.descriptor;
-    tracing::info!(
-        target: "plugin.audit",
-        plugin = spec.name,
-        class = spec.class,
-        library = %file.path.display(),
-        package = format_args!("{} {}", about.name, about.version),
-        sha256 = %file.sha256,
-        blake3 = %file.hash.to_hex(),
-        signer = %file.signer,
-        trusted_by = file.ground.word(),
-        isolation = spec.isolation.word(),
-        grants = granted(spec),
-        "plugin audit"
-    );
+    macro_rules! at {
+        ($level:ident) => {
+            tracing::$level!(
+                target: "plugin.audit",
+                plugin = spec.name,
+                class = spec.class,
+                library = %file.path.display(),
+                package = format_args!("{} {}", about.name, about.version),
+                sha256 = %file.sha256,
+                blake3 = %file.hash.to_hex(),
+                signer = %file.signer,
+                trusted_by = file.ground.word(),
+                isolation = spec.isolation.word(),
+                grants = granted(spec),
+                "plugin audit"
+            )
+        };
+    }
+    if spec.bundled { at!(debug) } else { at!(info) }
 }
 
 /// What it may do beyond its isolation: `all` outside a sandbox, else `none`, or what the configuration names.
