@@ -64,6 +64,29 @@ impl Sums {
     }
 }
 
+/// Results whose input size is known.
+#[derive(Clone, Debug)]
+pub(super) struct Sized {
+    /// (size, amount).
+    pub(super) flat: Vec<(f64, f64)>,
+    /// Of `flat`.
+    pub(super) sums: Sums,
+    /// (log size, log amount).
+    pub(super) logs: Vec<(f64, f64)>,
+}
+
+impl Sized {
+    /// From (size, log size, amount, log amount), where an unknown size is NaN; `None` with fewer than three known sizes, or
+    /// all alike.
+    pub(super) fn of(points: impl Iterator<Item = [f64; 4]>) -> Option<Self> {
+        let known = points.filter(|[size, ..]| !size.is_nan());
+        let (flat, logs): (Vec<_>, Vec<_>) =
+            known.map(|[size, log_size, amount, log]| ((size, amount), (log_size, log))).unzip();
+        let sums = Sums::over(&flat);
+        (flat.len() >= 3 && sums.spread()).then_some(Self { flat, sums, logs })
+    }
+}
+
 /// Iteratively reweighted least squares: `weight(residual)` of the previous line weighs each point in the next.
 /// x is scaled to unit variance meanwhile, so that the two normal equations are well conditioned.
 pub(super) fn reweighted(

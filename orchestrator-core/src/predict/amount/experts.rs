@@ -1,6 +1,6 @@
 //! Eight closed-form experts on an amount.
 
-use super::super::fit::{Line, Sums, log_size, median, nearest, reweighted};
+use super::super::fit::{Line, Sized, Sums, log_size, median, nearest, reweighted};
 
 pub(super) const EXPERTS: usize = 8;
 /// Index of the robust power law, and of the same corrected by its recent errors.
@@ -83,13 +83,8 @@ impl Experts {
 
 impl Lines {
     fn fit(points: &[Point]) -> Option<Self> {
-        let known = || points.iter().filter(|point| !point.size.is_nan());
-        let flat: Vec<(f64, f64)> = known().map(|point| (point.size, point.amount)).collect();
-        let sums = Sums::over(&flat);
-        if flat.len() < 3 || !sums.spread() {
-            return None;
-        }
-        let logs: Vec<(f64, f64)> = known().map(|point| (point.log_size, point.log)).collect();
+        let all = points.iter().map(|point| [point.size, point.log_size, point.amount, point.log]);
+        let Sized { sums, logs, .. } = Sized::of(all)?;
         let log_sums = Sums::over(&logs);
         let power = power_law(&logs, &log_sums);
         let robust = robust_line(&logs, &log_sums, power);

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::super::fit::{Line, Sums, log_size, nearest, reweighted};
+use super::super::fit::{Line, Sized, Sums, log_size, nearest, reweighted};
 
 /// How many experts there are.
 pub(super) const EXPERTS: usize = 7;
@@ -145,13 +145,8 @@ impl Experts {
 
 impl Lines {
     fn fit(points: &[Point]) -> Option<Self> {
-        let known = || points.iter().filter(|point| !point.size.is_nan());
-        let flat: Vec<(f64, f64)> = known().map(|point| (point.size, point.peak)).collect();
-        let sums = Sums::over(&flat);
-        if flat.len() < 3 || !sums.spread() {
-            return None;
-        }
-        let logs: Vec<(f64, f64)> = known().map(|point| (point.log_size, point.log_peak)).collect();
+        let all = points.iter().map(|point| [point.size, point.log_size, point.peak, point.log_peak]);
+        let Sized { flat, sums, logs } = Sized::of(all)?;
         let mut power = Sums::over(&logs).line();
         power.slope *= sums.n / (sums.n + SHRINK);
         let upper = reweighted(&flat, &sums, 6, |residual| if residual > 0.0 { 1.0 } else { BELOW_WEIGHT });
