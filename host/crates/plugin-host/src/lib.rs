@@ -20,8 +20,8 @@ pub use host::{
     StartOptions,
 };
 pub use instance::{
-    FailureCategory, InstanceFailure, InstanceFault, InstanceSpec, InstanceState, InstanceStats, LibraryFacts,
-    RunnerUsage,
+    FailureCategory, InstanceFailure, InstanceFault, InstanceSpec, InstanceState, InstanceStats,
+    LibraryFacts, RunnerUsage,
 };
 pub use isolate::{Ending, Runner, run_here};
 pub use library::{
