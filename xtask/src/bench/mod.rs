@@ -4,7 +4,6 @@
 //! whole program against peers and raw limits. The latter run their contestants in turn (A B A B …), take medians, write
 //! `bench/results.json` and renew the tables of `docs/performance.md`.
 
-mod instructions;
 mod launch;
 mod limits;
 mod long;
@@ -31,17 +30,16 @@ const PROGRAMS: [(&str, &str); 3] =
 type Measure = fn(&Stage) -> Result<Report, Failure>;
 
 /// Each measurement: its name, and what makes it.
-const MEASURES: [(&str, Measure); 7] = [
+const MEASURES: [(&str, Measure); 6] = [
     ("launch", launch::measure),
     ("limits", limits::measure),
     ("sampler", sampler::measure),
     ("calls", plugins::calls),
     ("fleet", plugins::fleet),
-    ("instructions", instructions::measure),
     ("long", long::measure),
 ];
 
-const USAGE: &str = "usage: cargo xtask bench [--quick] [launch | limits | sampler | calls | fleet | instructions | long | \
+const USAGE: &str = "usage: cargo xtask bench [--quick] [launch | limits | sampler | calls | fleet | long | \
                      queue [LARGEST] | capacity [--write FILE] [FIRST LAST] | predict]";
 
 /// What all measurements need.
@@ -51,8 +49,6 @@ pub(crate) struct Stage {
     orchestrator: PathBuf,
     /// The workspace's folder.
     root: PathBuf,
-    /// The folder of release builds.
-    built: PathBuf,
     /// A folder of this run's own, for inputs and outputs.
     folder: PathBuf,
     /// Where peers are installed that no package brings.
@@ -86,7 +82,6 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     let stage = Stage {
         orchestrator: built.join("orchestrator"),
         root: workspace.workspace_root.clone(),
-        built,
         folder: workspace.target_directory.join("bench"),
         tools: workspace.target_directory.join("tools"),
         quick,
