@@ -20,7 +20,7 @@ pub(super) fn measure(stage: &Stage) -> Result<Report, Failure> {
     let count = if stage.quick { 1_000 } else { 200_000 };
     let directory = workloads::files(&stage.folder, count)?;
     let list = workloads::program(&stage.folder, "list")?;
-    let launches = if stage.quick { 400 } else { 20_000 };
+    let launches = if stage.quick { 400 } else { 5_000 };
     let (mut pipe, mut listing, mut births) = (Vec::new(), Vec::new(), [Vec::new(), Vec::new()]);
     for _ in 0..rounds {
         pipe.push(gigabytes_a_second(if stage.quick { 64 } else { 4096 })?);
