@@ -7,7 +7,7 @@ use orchestrator_plugin_host::InstanceSpec;
 use orchestrator_tests::dice::Dice;
 use serde_json::{Value, json};
 use std::net::{TcpListener, UdpSocket};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::Path;
 use std::time::Duration;
 
@@ -111,6 +111,29 @@ fn a_sandbox_denies_files_sockets_signals_and_processes() {
     assert_eq!(std::fs::read_to_string(secret).unwrap(), "a secret");
     assert!(!new.exists());
     drop(unix);
+}
+
+#[test]
+fn a_pair_of_sockets_sends_nothing_outside() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("datagrams");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    for grants in [
+        Grants::default(),
+        Grants { observer: true, ..Grants::default() },
+        Grants { network: true, ..Grants::default() },
+    ] {
+        let mut spec = beast("raw_pair", json!({ "path": path }));
+        let words = format!("{grants:?}");
+        spec.grants = grants;
+        assert!(!allowed(spec), "a sandbox allowed it with {words}");
+        assert!(socket.recv(&mut [0; 8]).is_err(), "a datagram came out with {words}");
+    }
+    let mut free = beast("raw_pair", json!({ "path": path }));
+    free.isolation = Isolation::Process;
+    assert!(allowed(free), "the act itself fails");
+    assert!(socket.recv(&mut [0; 8]).is_ok());
 }
 
 #[test]

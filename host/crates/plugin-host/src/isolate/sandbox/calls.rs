@@ -63,9 +63,12 @@ fn forbidden(grants: &Grants) -> Result<Rules, SandboxError> {
     // The runner dies with the host, whatever the plugin wants.
     let bonds = [libc::PR_SET_PDEATHSIG as u64, libc::PR_SET_DUMPABLE as u64];
     when(libc::SYS_prctl, any_of(0, &bonds)?)?;
-    // A datagram socket of a pair could be sent elsewhere.
-    let kinds = u64::from(u32::from(u8::MAX) >> 4);
-    when(libc::SYS_socketpair, vec![vec![is_masked(1, kinds, libc::SOCK_DGRAM as u64)?]])?;
+    // Datagrams of a pair could be sent elsewhere, by the address in a message. The kernel makes datagram sockets of raw
+    // ones, too; only what knows nobody but its pair is left.
+    let harmless = [libc::SOCK_STREAM as u64, libc::SOCK_SEQPACKET as u64];
+    let others = (0..=SOCKET_KINDS).filter(|kind| !harmless.contains(kind));
+    let ways: Result<Vec<_>, _> = others.map(|kind| Ok(vec![is_masked(1, SOCKET_KINDS, kind)?])).collect();
+    when(libc::SYS_socketpair, ways?)?;
     if grants.network {
         let domains = vec![vec![is_not(0, libc::AF_INET as u64)?, is_not(0, libc::AF_INET6 as u64)?]];
         when(libc::SYS_socket, domains)?;
@@ -94,6 +97,8 @@ const F_SETSIG: i32 = 10;
 const TIOCLINUX: u64 = 0x541c;
 const FIOSETOWN: u64 = 0x8901;
 const SIOCSPGRP: u64 = 0x8902;
+/// The bits of a socket's type beside its flags (the kernel's `SOCK_TYPE_MASK`).
+const SOCKET_KINDS: u64 = 0xf;
 
 /// Where an argument is one of these.
 fn any_of(argument: u8, values: &[u64]) -> Result<Vec<Vec<SeccompCondition>>, SandboxError> {
