@@ -69,6 +69,21 @@ fn what_ends_a_process_ends_the_beasts_own_and_the_others_go_on() {
 }
 
 #[test]
+fn a_flood_of_words_neither_wins_time_nor_is_heard_to_the_end() {
+    for isolation in [Isolation::Process, Isolation::Sandbox] {
+        let mut spec = beast("flood_line", json!({}));
+        spec.isolation = isolation;
+        spec.deadline = Duration::from_secs(2);
+        let mut world = world(&[spec, good()]);
+        let _round = world.rounds_until(|world, _| !world.failed.is_empty());
+        let told = world.troubles(BEAST);
+        let ends = ["did not answer within", "more bytes than any job needs"];
+        assert!(ends.iter().any(|words| told[0].contains(words)), "{isolation:?}: {told:?}");
+        assert!(world.round().system.contains_key("good.calls"));
+    }
+}
+
+#[test]
 fn a_beast_that_died_is_started_again() {
     let mut world = world(&[beast("abort", json!({})), good()]);
     let _dead = world.rounds_until(|world, _| !world.failed.is_empty());

@@ -7,13 +7,13 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How a runner is started.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,9 +93,7 @@ impl Process {
     /// Waits until it has ended by itself, and kills it when it has not; how it ended.
     pub(super) fn end(&mut self, patience: Duration) -> Ending {
         let by_itself = match &self.handle {
-            Some(handle) => {
-                matches!(link::wait_for(&[(handle.as_fd(), PollFlags::IN)], Some(patience)), Ok(Some([true])))
-            }
+            Some(handle) => ends_within(handle.as_fd(), patience),
             None => false,
         };
         if !by_itself {
@@ -105,6 +103,19 @@ impl Process {
             Ok(status) if by_itself => Ending::of(status),
             Ok(_) => Ending::Killed,
             Err(_) => Ending::Unknown,
+        }
+    }
+}
+
+/// Whether the process ends in that time; a signal that interrupts the wait does not shorten it.
+fn ends_within(handle: BorrowedFd<'_>, patience: Duration) -> bool {
+    let end = Instant::now() + patience;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        match link::wait_for(&[(handle, PollFlags::IN)], Some(left)) {
+            Ok(Some([true])) => return true,
+            Ok(Some([false])) => {}
+            Ok(None) | Err(_) => return false,
         }
     }
 }

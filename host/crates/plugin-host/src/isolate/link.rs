@@ -111,6 +111,8 @@ pub(super) struct Inbox {
     packet: Box<[u8]>,
     /// Length of the packet that is a message alone.
     alone: Option<usize>,
+    /// Length of the last packet.
+    length: usize,
     whole: Vec<u8>,
     complete: bool,
 }
@@ -130,7 +132,7 @@ pub(super) enum Taken {
 
 impl Inbox {
     pub(super) fn new() -> Self {
-        Self { packet: vec![0; PACKET].into(), alone: None, whole: Vec::new(), complete: false }
+        Self { packet: vec![0; PACKET].into(), alone: None, length: 0, whole: Vec::new(), complete: false }
     }
 
     /// Takes one packet. Descriptors that come with it are closed by the kernel.
@@ -142,12 +144,14 @@ impl Inbox {
             self.whole.clear();
             (self.complete, self.alone) = (false, None);
         }
+        self.length = 0;
         let length = match recv(socket, &mut *self.packet, flags | RecvFlags::TRUNC) {
             Ok((_, length)) => length,
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => return Ok(Taken::Nothing),
             Err(rustix::io::Errno::CONNRESET) => return Ok(Taken::Gone),
             Err(error) => return Err(error.into()),
         };
+        self.length = length;
         let packet = self.packet.get(..length).ok_or(io::ErrorKind::FileTooLarge)?;
         let Some((flag, bytes)) = packet.split_first() else { return Ok(Taken::Gone) };
         if *flag != LAST && *flag != MORE {
@@ -163,6 +167,11 @@ impl Inbox {
         self.whole.extend_from_slice(bytes);
         self.complete = *flag == LAST;
         Ok(if self.complete { Taken::Message } else { Taken::Part })
+    }
+
+    /// Bytes of the packet that was taken last; 0 where there was none.
+    pub(super) fn packet_bytes(&self) -> usize {
+        self.length
     }
 
     /// The message that the last packet ended.

@@ -58,7 +58,9 @@ fn take_socket() -> io::Result<OwnedFd> {
         return Err(io::Error::other("this is for the program itself: it needs a socket as standard input"));
     }
     // SAFETY: the process has just begun: nobody holds a descriptor above the standard ones.
-    unsafe { libc::close_range(3, libc::c_uint::MAX, 0) };
+    if unsafe { libc::close_range(3, libc::c_uint::MAX, 0) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
     let socket = rustix::io::fcntl_dupfd_cloexec(stdin, 3)?;
     let nothing = OpenOptions::new().read(true).open("/dev/null")?;
     rustix::stdio::dup2_stdin(&nothing)?;

@@ -4,7 +4,7 @@ use super::super::Runner;
 use super::super::link::{self, Inbox};
 use super::super::page::Page;
 use super::super::wire::{Begin, Order, Refusal, Report};
-use super::{PACKETS, Proxy, Stop, bounded};
+use super::{BYTES, PACKETS, Proxy, Stop, bounded};
 use crate::instance::collect::Declared;
 use crate::instance::engine::Call;
 use crate::instance::failure::InstanceFault;
@@ -46,7 +46,9 @@ impl<'w> Proxy<'w> {
             sent: Vec::new(),
             waiting: VecDeque::new(),
             budget: PACKETS,
+            bytes: BYTES,
             booked: None,
+            check: None,
             grace: Instant::now(),
         };
         worker.context.hand_out_only(&worker.spec.grants.environment);

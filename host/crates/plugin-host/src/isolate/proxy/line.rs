@@ -36,11 +36,14 @@ impl Proxy<'_> {
         self.send(&Order::Answer(answer)).map(|()| None)
     }
 
-    /// Waits until a message is there. With `end`, the deadline of the call under way is kept, and that moment at last.
+    /// Waits until a message is there. With `end`, the deadline of the call under way is kept, and that moment at last,
+    /// however much the runner has to say meanwhile.
     pub(super) fn hear(&mut self, end: Option<Instant>) -> Result<(), Stop> {
         loop {
-            let check = end.map(|end| self.next_check(end));
-            let left = check.map(|check| check.saturating_duration_since(Instant::now()));
+            let left = match end {
+                Some(end) => Some(self.look_at_the_clock(end)?),
+                None => None,
+            };
             let both = [(self.socket.as_fd(), PollFlags::IN), (self.bell, PollFlags::IN)];
             match link::wait_for(&both, left).map_err(InstanceFault::Runner)? {
                 Some([spoken, rung]) => {
@@ -51,24 +54,30 @@ impl Proxy<'_> {
                         return Ok(());
                     }
                 }
-                None => {
-                    if let (Some(check), Some(end)) = (check, end) {
-                        self.expire(check, end)?;
-                    }
-                }
+                None => {}
             }
         }
     }
 
+    /// Kills where something is overdue; how long until the clock must be looked at again.
+    fn look_at_the_clock(&mut self, end: Instant) -> Result<Duration, Stop> {
+        if let Some(planned) = self.check.filter(|check| Instant::now() >= *check) {
+            self.expire(planned, end)?;
+        }
+        let check = self.next_check(end);
+        self.check = Some(check);
+        Ok(check.saturating_duration_since(Instant::now()))
+    }
+
     /// When to look whether something is overdue.
-    pub(super) fn next_check(&self, end: Instant) -> Instant {
+    fn next_check(&self, end: Instant) -> Instant {
         let (now, deadline) = (Instant::now(), self.worker.spec.deadline);
         let left = self.page.stamp().elapsed().map_or(deadline, |elapsed| deadline.saturating_sub(elapsed));
         (now + left).min(end).max(self.grace)
     }
 
     /// Kills when the call under way, or the batch, is overdue.
-    pub(super) fn expire(&mut self, planned: Instant, end: Instant) -> Result<(), Stop> {
+    fn expire(&mut self, planned: Instant, end: Instant) -> Result<(), Stop> {
         let (now, deadline) = (Instant::now(), self.worker.spec.deadline);
         // When we ourselves were stopped or starved, the plugin was so as well: it gets a fresh allowance.
         if now.saturating_duration_since(planned) > FORGIVEN.max(deadline / 2) {
@@ -90,7 +99,12 @@ impl Proxy<'_> {
             return Err(self.nonsense("more messages than any job needs"));
         }
         self.budget -= 1;
-        match self.inbox.take(self.socket.as_fd(), RecvFlags::DONTWAIT) {
+        let taken = self.inbox.take(self.socket.as_fd(), RecvFlags::DONTWAIT);
+        match self.bytes.checked_sub(self.inbox.packet_bytes()) {
+            Some(left) => self.bytes = left,
+            None => return Err(self.nonsense("more bytes than any job needs")),
+        }
+        match taken {
             Ok(Taken::Message) => Ok(true),
             Ok(Taken::Part | Taken::Nothing) => Ok(false),
             Ok(Taken::Gone) => Err(self.obituary()),

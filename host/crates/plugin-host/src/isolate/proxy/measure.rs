@@ -12,6 +12,10 @@ use orchestrator_ports::{PluginRound, ProcessFacts};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// Longest message of a batch in bytes: one call's values with the longest names are 2.1 MB, those that were gathered with
+/// them less.
+const MEASURED: usize = 4 << 20;
+
 impl Proxy<'_> {
     /// As [`Worker::collect`] does it: one call per process, beginning with number `first`, then one for the machine.
     pub(super) fn collect(&mut self, round: &Arc<PluginRound>, first: usize) -> Result<Collected, Stop> {
@@ -28,7 +32,7 @@ impl Proxy<'_> {
             let system = within.is_zero() || batch.len() == rest.len();
             let processes = batch.iter().map(|facts| Process::new(facts)).collect();
             self.send(&Order::Collect { processes, within, system })?;
-            let asked = self.batch(batch, &round.current, within, &mut tally)?;
+            let asked = self.batch((batch, system), &round.current, within, &mut tally)?;
             tally.collected.asked += asked;
             rest = &rest[asked..];
             if system || tally.dead {
@@ -45,7 +49,7 @@ impl Proxy<'_> {
     /// Hears the answers of a batch; how many of its processes were asked about.
     fn batch(
         &mut self,
-        batch: &[&ProcessFacts],
+        asked: (&[&ProcessFacts], bool),
         built_in: &Metrics,
         within: Duration,
         tally: &mut Tally,
@@ -54,12 +58,18 @@ impl Proxy<'_> {
         let mut next = 0;
         loop {
             self.hear(Some(end))?;
+            if self.inbox.message().len() > MEASURED {
+                return Err(self.nonsense("a message that is too long"));
+            }
             // Borrowed by hand: the message stays in the inbox while its values are judged.
             let report = match link::decode(self.inbox.message()) {
                 Ok(Report::Measured(measured)) => {
-                    for one in measured {
-                        let judges = (&self.declared, built_in);
-                        judge(one, batch, &mut next, judges, tally, |call| self.worker.booked(call));
+                    let judges = (&self.declared, built_in);
+                    let known = measured.into_iter().all(|one| {
+                        judge(one, asked, &mut next, judges, tally, |call| self.worker.booked(call))
+                    });
+                    if !known {
+                        return Err(self.nonsense("measurements that it was not asked for"));
                     }
                     continue;
                 }
@@ -68,11 +78,11 @@ impl Proxy<'_> {
             };
             match report {
                 None => {}
-                Some(Report::Done { asked, dropped, lost_records }) => {
+                Some(Report::Done { asked: reached, dropped, lost_records }) => {
                     add_dropped(&mut tally.dropped, dropped);
                     self.worker.context.count_lost_records(lost_records);
                     // Who was not asked is asked next; a runner that asks nobody costs its own instance only.
-                    return Ok((asked as usize).min(batch.len()));
+                    return Ok((reached as usize).min(asked.0.len()));
                 }
                 Some(_) => return Err(self.nonsense("an answer to what it was not asked")),
             }
@@ -89,20 +99,25 @@ struct Tally {
     dead: bool,
 }
 
-/// Judges one answer of a batch. Answers come in the order of the batch, each place once.
+/// Judges one answer of a batch (its processes, and whether the machine was asked about). Answers come in the order of the
+/// batch, each place once, and none after one that is final; `false` where this one does not.
 fn judge(
     one: Measured<'_>,
-    batch: &[&ProcessFacts],
+    (batch, system): (&[&ProcessFacts], bool),
     next: &mut usize,
     (declared, built_in): (&Declared, &Metrics),
     tally: &mut Tally,
     booked: impl FnOnce(Call<Metrics>) -> Result<Metrics, Fault>,
-) {
+) -> bool {
     let place = one.place as usize;
     let process = batch.get(place);
-    let known = if one.place == SYSTEM { *next <= batch.len() } else { process.is_some() && place >= *next };
+    let known = if one.place == SYSTEM {
+        system && *next <= batch.len()
+    } else {
+        process.is_some() && place >= *next
+    };
     if !known || tally.dead {
-        return;
+        return false;
     }
     *next = if one.place == SYSTEM { usize::MAX } else { place + 1 };
     let collector = Collector::new(declared, built_in, &mut tally.dropped);
@@ -113,6 +128,7 @@ fn judge(
         Some(facts) => tally.collected.take(facts.attempt, result),
         None => tally.collected.take_system(result),
     };
+    true
 }
 
 #[cfg(test)]
@@ -145,6 +161,7 @@ mod tests {
         let processes = [process(10), process(11)];
         let batch: Vec<&ProcessFacts> = processes.iter().collect();
         let built_in = Metrics::from([("system.cpu.percent".to_owned(), 1.0)]);
+        let mut known = Vec::new();
         let (mut tally, mut next, mut longest) = (Tally::default(), 0, Duration::ZERO);
         let says: [(u32, &str, f64); 9] = [
             (2, "beyond", 1.0),
@@ -164,8 +181,10 @@ mod tests {
                 longest = longest.max(call.wall).max(call.cpu);
                 call.result
             };
-            judge(one, &batch, &mut next, (&Declared::default(), &built_in), &mut tally, booked);
+            let judges = (&Declared::default(), &built_in);
+            known.push(judge(one, (&batch, true), &mut next, judges, &mut tally, booked));
         }
+        assert_eq!(known, [false, false, true, false, false, true, false, false, false]);
         let good = Metrics::from([("good".to_owned(), 1.0)]);
         assert_eq!(tally.collected.processes, [(AttemptId(11), good)]);
         assert!(tally.collected.system.is_empty(), "it overrode the host's own metric");

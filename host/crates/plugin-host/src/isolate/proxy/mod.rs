@@ -2,10 +2,11 @@
 //!
 //! # Invariants
 //! - Nothing that the runner says is believed without a check: messages are bounded, what is no message ends it, values
-//!   are judged by the same [`Collector`] as those of a plugin in this process, places outside the batch are passed over,
-//!   costs and counts are cut to what is possible.
-//! - Whatever the runner does or leaves undone, the proxy waits for it no longer than the call's deadline, and for a batch
-//!   no longer than its time and one call: then it kills.
+//!   are judged by the same [`Collector`] as those of a plugin in this process, a place outside the batch or told twice ends
+//!   it, costs and counts are cut to what is possible.
+//! - Whatever the runner does, says or leaves undone, the proxy waits for it no longer than the call's deadline, and for a
+//!   batch no longer than its time and one call: then it kills. It looks at the clock before it reads, not only when there is
+//!   nothing to read.
 //! - Only what the batch under way is about is told.
 
 mod birth;
@@ -38,6 +39,8 @@ const SLACK: Duration = Duration::from_secs(2);
 const LAST_BREATH: Duration = Duration::from_secs(1);
 /// Packets that a runner may send for a job, log records and questions included.
 const PACKETS: u32 = 200_000;
+/// Bytes that it may send for a job: a round's values are 5 MB, a state is 8 MiB, and a fault has 4 KiB.
+const BYTES: usize = 64 << 20;
 /// Least time between two readings of what a runner has used.
 const BOOKED_EVERY: Duration = Duration::from_millis(500);
 /// No call is booked with more.
@@ -67,8 +70,12 @@ pub(crate) struct Proxy<'w> {
     waiting: VecDeque<Job>,
     /// Packets that may still come.
     budget: u32,
+    /// Bytes that may still come.
+    bytes: usize,
     /// When it was last read what the runner has used.
     booked: Option<Instant>,
+    /// When the clock is looked at next, while a job is under way.
+    check: Option<Instant>,
     /// Nothing is overdue before: we ourselves were late.
     grace: Instant,
 }
@@ -78,7 +85,7 @@ impl<'w> Proxy<'w> {
     pub(crate) fn next(&mut self) -> Result<Job, Stop> {
         loop {
             if let Some(job) = self.waiting.pop_front() {
-                self.budget = PACKETS;
+                (self.budget, self.bytes, self.check) = (PACKETS, BYTES, None);
                 return Ok(job);
             }
             self.collect_jobs()?;
