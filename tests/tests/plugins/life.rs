@@ -1,8 +1,11 @@
 //! The life of instances: at their pace, replaced while they work, and what they cost.
 
-use crate::stage::{PATIENCE, Stage, allows, counts, sees};
-use orchestrator_core::config::model::Isolation;
-use orchestrator_plugin_host::{InstanceSpec, InstanceState, ReloadOutcome, StartOptions};
+use crate::stage::{PATIENCE, Stage, allows, counts, lively, sees};
+
+use orchestrator_core::config::model::{self, Isolation};
+use orchestrator_plugin_host::{
+    Catalog, InstanceSpec, InstanceState, PluginFile, ReloadLine, ReloadOutcome, StartOptions, Trust,
+};
 use orchestrator_ports::PluginHealth;
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -317,6 +320,92 @@ fn an_instance_moves_into_a_process_of_its_own_and_back_with_its_state() {
     }
     stage.assert_gapless("a");
     assert_eq!((stage.status("a").isolation.as_str(), stage.status("a").reloads), ("process", 6));
+}
+
+/// Rules by which a version of the library is revoked.
+fn revoked(version: u32) -> model::Trust {
+    let file = PluginFile::inspect(&lively(version)).expect("a plugin");
+    model::Trust { revoked: vec![file.sha256], ..model::Trust::default() }
+}
+
+/// A reload by other rules of trust.
+fn reload_by(stage: &mut Stage, rules: &model::Trust, specs: &[InstanceSpec]) -> Vec<ReloadLine> {
+    let before = stage.control.last_reload().map_or(0, |report| report.number);
+    let rules = Trust::new(rules).expect("sound rules");
+    stage.control.reload(Catalog::scan_trusting(rules, [stage.directory()]), specs.to_vec());
+    stage.rounds_until("the reload is over", |stage| {
+        stage.control.last_reload().is_some_and(|report| report.number > before)
+    });
+    stage.control.last_reload().expect("a report").lines
+}
+
+#[test]
+fn what_is_revoked_is_taken_out_by_the_next_reload_and_ends_the_run_if_required() {
+    let required = InstanceSpec { required: true, ..apart(counts("required", json!({}))) };
+    let specs = [counts("a", json!({})), required, allows("x", 5)];
+    let mut stage = Stage::start(&specs, &hasty());
+    stage.round();
+    let lines = reload_by(&mut stage, &revoked(1), &specs);
+    for line in &lines {
+        assert_eq!(line.outcome, ReloadOutcome::Failed);
+        for words in [line.instance.as_str(), "trusted no longer", "taken out", "plugins.trust.revoked"] {
+            assert!(line.sentence.contains(words), "{}", line.sentence);
+        }
+    }
+    let told: Vec<usize> = ["a", "required"].map(|name| stage.told(name)).into();
+    (0..3).for_each(|_| stage.round());
+    assert_eq!(["a", "required"].map(|name| stage.told(name)).to_vec(), told, "nobody asks them any more");
+    assert!(stage.capacity.iter().all(|answer| answer.capacity.is_none()), "{:?}", stage.capacity);
+    let mut ends: Vec<_> = stage
+        .health
+        .iter()
+        .map(|(name, health)| (name.as_str(), matches!(health, PluginHealth::Failed { required: true, .. })))
+        .collect();
+    ends.sort_unstable();
+    assert_eq!(ends, [("a", false), ("required", true), ("x", false)]);
+    // Once it is no longer revoked, it comes back.
+    assert_eq!(reload_by(&mut stage, &model::Trust::default(), &specs)[0].outcome, ReloadOutcome::Started);
+}
+
+#[test]
+fn the_successor_of_what_is_revoked_gets_no_state_of_it_and_its_failure_leaves_nothing_behind() {
+    let specs = [counts("a", json!({})), counts("b", json!({}))];
+    let mut stage = Stage::start(&specs, &patient());
+    (0..3).for_each(|_| stage.round());
+    stage.install(2);
+    let wanted = [counts("a", json!({})), counts("b", json!({ "refuses": "no licence" }))];
+    let lines = reload_by(&mut stage, &revoked(1), &wanted);
+    assert_eq!((lines[0].outcome, lines[1].outcome), (ReloadOutcome::Replaced, ReloadOutcome::Failed));
+    assert!(!lines[0].sentence.contains("state"), "{}", lines[0].sentence);
+    assert!(lines[1].sentence.contains("taken out"), "{}", lines[1].sentence);
+    assert_eq!(stage.heard("b", "no licence"), 1);
+    let (counted, told) = (stage.told("a"), stage.told("b"));
+    stage.round();
+    assert_eq!(stage.last("version.a"), Some(2.0));
+    assert!(stage.last("count.a").is_some_and(|count| count < counted as f64), "it begins anew");
+    assert_eq!(stage.told("b"), told);
+}
+
+#[test]
+fn a_restart_asks_for_trust_again() {
+    let specs = [apart(counts("a", json!({})))];
+    let mut stage = Stage::start(&specs, &hasty());
+    stage.round();
+    let rules = model::Trust {
+        require_signature: true,
+        allow_unsigned_from: vec![stage.directory().to_owned()],
+        ..model::Trust::default()
+    };
+    assert_eq!(reload_by(&mut stage, &rules, &specs)[0].outcome, ReloadOutcome::Unchanged);
+    // The directory that was allowed is another one from now on.
+    let aside = stage.directory().with_extension("aside");
+    std::fs::rename(stage.directory(), &aside).expect("a rename");
+    std::fs::create_dir(stage.directory()).expect("a directory");
+    rustix::process::kill_process(stage.runner("a"), rustix::process::Signal::KILL).expect("a signal");
+    stage.rounds_until("it is given up", |stage| stage.status("a").state == InstanceState::Failed);
+    let sentence = stage.status("a").sentence.expect("a sentence");
+    assert!(sentence.contains("trusted no longer") && sentence.contains("is not signed"), "{sentence}");
+    std::fs::remove_dir_all(aside).expect("it is removed");
 }
 
 /// Threads, open files, and resident memory in KiB of this process.

@@ -89,12 +89,15 @@ impl Supervisor {
         }
     }
 
-    /// Starts a worker for an instance that nothing stands behind.
+    /// Starts a worker for an instance that nothing stands behind, from what is trusted still.
     pub(super) fn launch(&mut self, number: usize, restore: Option<Vec<u8>>, now: Instant) {
         let slot = &mut self.slots[number];
         let Some(file) = slot.file.clone() else { return };
         if !slot.happen(Happening::Launched { until: now + self.launcher.deadline }) {
             return;
+        }
+        if let Some(problem) = slot.distrust(&self.rules) {
+            return self.broke(number, InstanceFault::Library(problem));
         }
         let (generation, stats) = (slot.next_generation(), slot.share_stats());
         let order = Order { slot: number, generation, spec: &slot.spec, file: &file, stats, restore };

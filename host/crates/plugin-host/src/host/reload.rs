@@ -1,20 +1,21 @@
 //! Other instances are wanted: new ones are built beside the old ones, which go on until the new ones are ready.
 //!
 //! An instance that changed hands out its state, its successor is started with that, and takes its place when it is ready and
-//! the old one has no job; the old one is never called again. A successor that fails is dropped, and the old one goes on. One
+//! the old one has no job; the old one is never called again. A successor that fails is dropped, and the old one goes on,
+//! unless what it was made of is trusted no longer: then it is taken out, and no state of it is handed on. One
 //! reload is settled after the other; of those that wait, the latest counts.
 
 use super::board::{ReloadLine, ReloadOutcome, ReloadReport};
 use super::life::Order;
 use super::slot::{Change, Slot, Successor, failure_of};
 use super::state::{Happening, State};
-use super::supervisor::Supervisor;
+use super::supervisor::{Supervisor, WARN};
 use crate::instance::worker::Job;
 use crate::instance::{InstanceFault, InstanceSpec};
-use crate::library::{Catalog, PluginFile};
+use crate::library::{Catalog, FileProblem, PluginFile};
 use orchestrator_ports::PluginEvent;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 /// An instance that has handed out its state is not asked for so long at most.
@@ -59,6 +60,7 @@ impl Supervisor {
         }
         let now = Instant::now();
         let Wanted { number, specs, catalog } = *wanted;
+        self.rules = Arc::clone(catalog.trust());
         self.reloading = Some(Reloading { number, lines: BTreeMap::new(), open: BTreeSet::new() });
         let order: Vec<usize> = specs.iter().map(|spec| self.slot_of(spec)).collect();
         let before = std::mem::replace(&mut self.order, order.clone());
@@ -88,9 +90,16 @@ impl Supervisor {
             self.wait_for(number);
             return self.start(number, spec, catalog, now);
         }
+        if let Some(same) = slot.file.as_ref().and_then(|old| catalog.with_content(&old.hash)) {
+            slot.judged_again(same.clone());
+        }
         let file = match catalog.resolve(spec.kind, &spec.class) {
             Ok(file) => file.clone(),
             Err(error) => {
+                if let Some(problem) = slot.distrust(&self.rules) {
+                    slot.spec.required = spec.required;
+                    return self.expel(number, problem);
+                }
                 let failure = failure_of(spec, None, InstanceFault::Class(Box::new(error)));
                 return self.line(number, ReloadOutcome::Kept, format!("{failure}; the old one goes on"));
             }
@@ -127,6 +136,21 @@ impl Supervisor {
         self.line(number, ReloadOutcome::Disabled, words);
     }
 
+    /// Takes out an instance whose library is trusted no longer, though the configuration wants it.
+    fn expel(&mut self, number: usize, problem: FileProblem) {
+        let slot = &mut self.slots[number];
+        let failure = slot.failure(InstanceFault::Library(problem));
+        let sentence = failure.to_string();
+        slot.detach();
+        slot.change = None;
+        (slot.reading, slot.answer) = (None, None);
+        slot.restarts.begin_anew();
+        slot.happen(Happening::BrokeForGood { sentence: sentence.clone() });
+        self.failures.push(failure);
+        self.phase.leave_out(number);
+        self.line(number, ReloadOutcome::Failed, sentence);
+    }
+
     /// Goes on with a change of an instance that has nothing to do just now.
     pub(super) fn move_on(&mut self, number: usize, now: Instant) {
         let slot = &mut self.slots[number];
@@ -150,7 +174,8 @@ impl Supervisor {
             Some(Change::Wanted { spec, file }) => (spec, file),
             other => return slot.change = other,
         };
-        let restore = state.filter(|_| spec.class == slot.spec.class);
+        let trusted = slot.distrust(&self.rules).is_none();
+        let restore = state.filter(|_| spec.class == slot.spec.class && trusted);
         let (moved, generation, stats) = (restore.is_some(), slot.next_generation(), slot.share_stats());
         let order = Order { slot: number, generation, spec: &spec, file: &file, stats, restore };
         match self.launcher.launch(order) {
@@ -214,7 +239,13 @@ impl Supervisor {
     fn refuse(&mut self, number: usize, spec: &InstanceSpec, file: &PluginFile, fault: InstanceFault) {
         let failure = failure_of(spec, Some(file.path.clone()), fault);
         let state = self.slots[number].state();
-        let (outcome, words) = match state.is_alive() || matches!(state, State::Waiting { .. }) {
+        let lives = state.is_alive() || matches!(state, State::Waiting { .. });
+        if let Some(problem) = self.slots[number].distrust(&self.rules).filter(|_| lives) {
+            self.slots[number].spec.required = spec.required;
+            self.say(number, WARN, failure.to_string());
+            return self.expel(number, problem);
+        }
+        let (outcome, words) = match lives {
             true => (ReloadOutcome::Kept, format!("{failure}; the old one goes on")),
             false => (ReloadOutcome::Failed, failure.to_string()),
         };

@@ -10,7 +10,7 @@ use crate::instance::worker::{Collected, Job};
 use crate::instance::{
     InstanceFailure, InstanceFault, InstanceSpec, InstanceState, InstanceStats, LibraryFacts,
 };
-use crate::library::PluginFile;
+use crate::library::{FileFault, FileProblem, PluginFile, Trust};
 use orchestrator_core::AttemptId;
 use orchestrator_core::config::model::Isolation;
 use orchestrator_core::metrics::Metrics;
@@ -183,6 +183,19 @@ impl Slot {
         self.file = Some(file);
         self.failed_rounds = 0;
         self.first = 0;
+    }
+
+    /// Takes note that the library it was made of was read and judged again.
+    pub(super) fn judged_again(&mut self, file: PluginFile) {
+        self.stats().library = Some(LibraryFacts::of(&file));
+        self.file = Some(file);
+    }
+
+    /// Why the library it was made of is trusted no longer, whatever has become of its file.
+    pub(super) fn distrust(&self, rules: &Trust) -> Option<FileProblem> {
+        let file = self.file.as_ref()?;
+        let fault = file.is_trusted_by(rules).err()?;
+        Some(FileProblem::new(&file.path, FileFault::Distrusted(fault)))
     }
 
     pub(super) fn attach(&mut self, running: Running) {

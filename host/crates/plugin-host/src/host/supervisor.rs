@@ -8,7 +8,7 @@ use super::slot::{Slot, Speaker};
 use super::state::State;
 use super::{Message, StartOptions};
 use crate::instance::{InstanceFailure, InstanceFault, InstanceSpec};
-use crate::library::Catalog;
+use crate::library::{Catalog, Trust};
 use orchestrator_ports::{PluginEvent, PluginHealth, PluginRound, Sink};
 use std::collections::BTreeSet;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
@@ -31,6 +31,8 @@ pub(super) struct Supervisor {
     /// Metrics instances that had no turn in the last round.
     pub(super) owed: BTreeSet<usize>,
     pub(super) launcher: Launcher,
+    /// Whom libraries are trusted by, as it was read last.
+    pub(super) rules: Arc<Trust>,
     /// Time between two rounds, as a rule.
     pub(super) interval: Duration,
     pub(super) patience: Duration,
@@ -81,6 +83,7 @@ impl Supervisor {
             opened: None,
             owed: BTreeSet::new(),
             launcher: Launcher::new(options, sender),
+            rules: Arc::default(),
             interval: options.interval,
             patience: options.patience,
             permits: cores.min(super::rounds::PERMITS),
@@ -100,6 +103,7 @@ impl Supervisor {
 
     /// Starts an instance; how that went comes to light in [`Self::settle`].
     pub(super) fn add(&mut self, spec: &InstanceSpec, catalog: &Catalog) {
+        self.rules = Arc::clone(catalog.trust());
         let number = self.slots.len();
         self.slots.push(Slot::new(spec, self.launcher.first_wait));
         self.order.push(number);

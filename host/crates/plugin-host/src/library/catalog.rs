@@ -1,6 +1,6 @@
 //! The libraries of a list of directories, and which of them exports a class.
 
-use super::file::{Examined, PluginFile};
+use super::file::{ContentHash, Examined, PluginFile};
 use super::problem::{FileFault, FileProblem};
 use super::trust::place::{Directory, DirectoryId, Opened};
 use super::trust::{PlaceFault, Trust};
@@ -148,6 +148,16 @@ impl Catalog {
         Ok(Self { trust, files: vec![file], ..Self::default() })
     }
 
+    /// The rules by which the libraries were judged.
+    pub(crate) fn trust(&self) -> &Arc<Trust> {
+        &self.trust
+    }
+
+    /// The usable library of this content.
+    pub(crate) fn with_content(&self, hash: &ContentHash) -> Option<&PluginFile> {
+        self.files.iter().find(|file| file.hash == *hash)
+    }
+
     /// The usable libraries in the order of preference.
     pub fn files(&self) -> &[PluginFile] {
         &self.files
@@ -207,7 +217,7 @@ impl Catalog {
             match opened {
                 Ok(opened) => self.add_file(&path.join(name), opened),
                 // A link to a directory is as little a library as a directory.
-                Err(PlaceFault::NoFile) => {}
+                Err(PlaceFault::NoFile | PlaceFault::Directory) => {}
                 Err(fault) => {
                     let problem = FileProblem::new(&path.join(name), FileFault::Place(fault));
                     self.problems.push(problem.into());

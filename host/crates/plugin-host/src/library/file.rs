@@ -2,8 +2,8 @@
 
 use super::elf::Elf;
 use super::problem::{FileFault, FileProblem};
-use super::trust::place::Opened;
-use super::trust::{Evidence, Ground, Signer, Trust, TrustFault};
+use super::trust::place::{DirectoryId, Opened};
+use super::trust::{Evidence, Ground, Loaded, PlaceFault, Signer, Trust, TrustFault, signature_name};
 use super::verified::VerifiedFile;
 use orchestrator_core::config::model::Sha256;
 use orchestrator_plugin_api::abi::DESCRIPTOR_SECTION;
@@ -33,6 +33,8 @@ pub struct PluginFile {
     pub signer: Signer,
     /// Why it is trusted.
     pub ground: Ground,
+    /// The directory that it was read from.
+    directory: Option<DirectoryId>,
     /// By what rules; they are applied again when it is loaded.
     trust: Arc<Trust>,
 }
@@ -51,8 +53,11 @@ impl PluginFile {
     /// # Errors
     /// Unreadable, truncated, foreign, no plugin, or a damaged descriptor.
     pub fn inspect(path: &Path) -> Result<Self, FileProblem> {
-        let bytes =
-            std::fs::read(path).map_err(|error| FileProblem::new(path, FileFault::Unreadable(error)))?;
+        let bytes = std::fs::read(path).map_err(|error| {
+            let directory = error.kind() == std::io::ErrorKind::IsADirectory;
+            let fault = if directory { PlaceFault::Directory.into() } else { FileFault::Unreadable(error) };
+            FileProblem::new(path, fault)
+        })?;
         let mut file = Self::of_bytes(path, &bytes)?;
         file.signer = Signer::named_beside(path);
         Ok(file)
@@ -69,6 +74,7 @@ impl PluginFile {
             size: bytes.len() as u64,
             signer: Signer::Unsigned,
             ground: Ground::NotRequired,
+            directory: None,
             trust: Arc::default(),
         })
     }
@@ -83,6 +89,7 @@ impl PluginFile {
         let bytes = opened.read().map_err(|fault| FileProblem::new(path, FileFault::Place(fault)))?;
         let mut file = Self::of_bytes(path, &bytes)?;
         let evidence = Evidence::of(&opened, path, &bytes, file.sha256);
+        file.directory = evidence.directory;
         let verdict = trust.judge(&evidence).map(|(signer, ground)| {
             (file.signer, file.ground) = (signer, ground);
         });
@@ -101,6 +108,20 @@ impl PluginFile {
         } else {
             Err(FileProblem::new(&self.path, FileFault::Changed))
         }
+    }
+
+    /// Whether what was loaded is trusted by other rules, too, whatever lies at its path now.
+    ///
+    /// # Errors
+    /// The rule that it does not pass.
+    pub(crate) fn is_trusted_by(&self, rules: &Trust) -> Result<(), TrustFault> {
+        rules.judge_loaded(&Loaded {
+            sha256: self.sha256,
+            signer: self.signer,
+            name: signature_name(&self.path),
+            directory: self.directory,
+            rules: &self.trust,
+        })
     }
 
     /// Whether this host can take the library into its own process.

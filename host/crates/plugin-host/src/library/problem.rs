@@ -38,6 +38,9 @@ pub enum FileFault {
     /// It is not trusted.
     #[error(transparent)]
     Trust(#[from] TrustFault),
+    /// It was loaded, and the rules have changed since.
+    #[error("it is trusted no longer, so it was taken out: {0}")]
+    Distrusted(#[source] TrustFault),
     /// It is no whole shared library for this machine.
     #[error("{0}; build or copy it again, or remove it from the directory")]
     Elf(#[source] ElfFault),

@@ -12,6 +12,6 @@ mod signature;
 
 pub(crate) use audit::audit;
 pub use place::{PlaceFault, Writers};
-pub(crate) use policy::Evidence;
+pub(crate) use policy::{Evidence, Loaded, signature_name};
 pub use policy::{Ground, Trust, TrustError, TrustFault};
 pub use signature::{KeyFault, KeyId, SignatureFault, Signer, TrustedKey};

@@ -32,6 +32,8 @@ pub enum Writers {
     Everyone,
     /// A group that is neither root's nor our own.
     Group(u32),
+    /// Whoever a POSIX access control list names.
+    Listed,
 }
 
 impl fmt::Display for Writers {
@@ -39,6 +41,7 @@ impl fmt::Display for Writers {
         match self {
             Self::Everyone => f.write_str("everyone"),
             Self::Group(group) => write!(f, "the group {group}"),
+            Self::Listed => f.write_str("those whom its access control list names"),
         }
     }
 }
@@ -72,6 +75,9 @@ pub enum PlaceFault {
         /// Where it leads.
         target: PathBuf,
     },
+    /// A directory where a file is wanted.
+    #[error("it is a directory; name the library itself")]
+    Directory,
     /// No regular file.
     #[error("it is no regular file; remove it or name the library itself")]
     NoFile,
@@ -93,7 +99,8 @@ fn subject(path: &Path, above: bool) -> String {
 fn letter(writers: Writers) -> char {
     match writers {
         Writers::Everyone => 'o',
-        Writers::Group(_) => 'g',
+        // With a list, the group's bits bound what it allows.
+        Writers::Group(_) | Writers::Listed => 'g',
     }
 }
 
@@ -121,7 +128,7 @@ impl Directory {
         let directory = walk(path, Last::NoLink)?;
         let stat = fstat(&directory.handle).map_err(io::Error::from)?;
         check_owner(&stat)?;
-        check_writers(&stat, path, false)?;
+        check_writers(&directory.handle, &stat, path)?;
         Ok(directory)
     }
 
@@ -189,11 +196,13 @@ impl Opened {
 
     fn check(directory: Directory, name: OsString, file: File) -> Result<Self, PlaceFault> {
         let stat = fstat(&file).map_err(io::Error::from)?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err(PlaceFault::NoFile);
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => {}
+            FileType::Directory => return Err(PlaceFault::Directory),
+            _ => return Err(PlaceFault::NoFile),
         }
         check_owner(&stat)?;
-        check_writers(&stat, &directory.real.join(&name), false)?;
+        check_writers(&file, &stat, &directory.real.join(&name))?;
         let size = u64::try_from(stat.st_size).unwrap_or_default();
         if size > LARGEST {
             return Err(PlaceFault::TooLarge { size });
@@ -333,15 +342,23 @@ fn check_owner(stat: &Stat) -> Result<(), PlaceFault> {
     if owner == 0 || owner == geteuid().as_raw() { Ok(()) } else { Err(PlaceFault::Owner { owner }) }
 }
 
-fn check_writers(stat: &Stat, path: &Path, above: bool) -> Result<(), PlaceFault> {
+fn check_writers(handle: impl AsFd, stat: &Stat, path: &Path) -> Result<(), PlaceFault> {
     let mode = Mode::from_raw_mode(stat.st_mode);
     let own_group = stat.st_gid == 0 || stat.st_gid == getegid().as_raw();
     let writers = if mode.contains(Mode::WOTH) {
         Writers::Everyone
     } else if mode.contains(Mode::WGRP) && !own_group {
         Writers::Group(stat.st_gid)
+    } else if mode.contains(Mode::WGRP) && has_list(handle) {
+        Writers::Listed
     } else {
         return Ok(());
     };
-    Err(PlaceFault::Writable { path: path.to_owned(), above, writers, mode: stat.st_mode & 0o7777 })
+    Err(PlaceFault::Writable { path: path.to_owned(), above: false, writers, mode: stat.st_mode & 0o7777 })
+}
+
+/// Whether it has a POSIX access control list; where one is, the mode's group bits bound all that it allows.
+fn has_list(handle: impl AsFd) -> bool {
+    let mut nothing: [u8; 0] = [];
+    rustix::fs::fgetxattr(handle, "system.posix_acl_access", &mut nothing).is_ok_and(|size| size > 0)
 }

@@ -96,6 +96,12 @@ pub enum TrustFault {
     /// Its signature is damaged or does not fit.
     #[error(transparent)]
     Signature(#[from] SignatureFault),
+    /// It was signed by a key that nobody named when it was loaded, and its file is not there any more.
+    #[error(
+        "it is signed by key {0}, which was not in plugins.trust.keys when it was loaded; put its file back into a \
+         plugin directory, so that its signature can be verified"
+    )]
+    Unverified(KeyId),
     /// Its signature cannot be read.
     #[error("its signature cannot be read ({0}); check the permissions of the file beside it")]
     Unreadable(#[source] io::Error),
@@ -118,13 +124,29 @@ pub(crate) struct Evidence<'b> {
     pub(crate) directory: Option<DirectoryId>,
 }
 
+/// What is known of a file that was loaded.
+pub(crate) struct Loaded<'r> {
+    pub(crate) sha256: Sha256,
+    pub(crate) signer: Signer,
+    /// The name of its signature's file.
+    pub(crate) name: String,
+    pub(crate) directory: Option<DirectoryId>,
+    /// The rules by which its signer was found out.
+    pub(crate) rules: &'r Trust,
+}
+
 impl<'b> Evidence<'b> {
     /// About the bytes of an opened file.
     pub(crate) fn of(opened: &Opened, path: &Path, bytes: &'b [u8], sha256: Sha256) -> Self {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned() + ENDING;
+        let name = signature_name(path);
         let signature = opened.companion(ENDING, LARGEST);
         Self { bytes, sha256, name, signature, directory: opened.directory().ok() }
     }
+}
+
+/// What the file of a library's signature is called.
+pub(crate) fn signature_name(library: &Path) -> String {
+    library.file_name().unwrap_or_default().to_string_lossy().into_owned() + ENDING
 }
 
 impl Trust {
@@ -165,6 +187,35 @@ impl Trust {
                 Err(TrustFault::UnknownKey { signer, known })
             }
             Signer::Unsigned => Err(TrustFault::Unsigned { name: evidence.name.clone() }),
+        }
+    }
+
+    /// Whether what was loaded by earlier rules would pass by these, as far as can be said without its file: a signature
+    /// that was verified counts as long as the very key is still trusted.
+    pub(crate) fn judge_loaded(&self, loaded: &Loaded<'_>) -> Result<(), TrustFault> {
+        let (sha256, signer) = (loaded.sha256, loaded.signer);
+        if self.revoked.contains(&sha256) {
+            return Err(TrustFault::Revoked(sha256));
+        }
+        if !self.pinned.is_empty() {
+            let pinned = self.pinned.contains(&sha256);
+            return if pinned { Ok(()) } else { Err(TrustFault::NotPinned(sha256)) };
+        }
+        let verified = |id: KeyId| {
+            let mut same = loaded.rules.keys.iter().filter(|key| key.id() == id);
+            same.any(|key| self.keys.contains(key))
+        };
+        match signer {
+            Signer::Key(id) if verified(id) => Ok(()),
+            Signer::Unverified(id) | Signer::Key(id) if self.keys.iter().any(|key| key.id() == id) => {
+                Err(TrustFault::Unverified(id))
+            }
+            _ if !self.require_signature || self.needs_none(loaded.directory) => Ok(()),
+            Signer::Unverified(signer) | Signer::Key(signer) => {
+                let known = self.keys.iter().map(TrustedKey::id).collect();
+                Err(TrustFault::UnknownKey { signer, known })
+            }
+            Signer::Unsigned => Err(TrustFault::Unsigned { name: loaded.name.clone() }),
         }
     }
 
