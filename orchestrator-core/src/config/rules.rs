@@ -202,7 +202,8 @@ impl Rules<'_> {
     fn trust(&mut self, config: &Config) {
         let trust = &config.plugins.trust;
         let (required, keys) = ("plugins.trust.require_signature", "plugins.trust.keys");
-        if trust.require_signature && trust.keys.is_empty() && trust.sha256.is_empty() {
+        let nothing_else = trust.sha256.is_empty() && trust.allow_unsigned_from.is_empty();
+        if trust.require_signature && trust.keys.is_empty() && nothing_else {
             let message = format!("{required} is true, but {keys} names no key, so nothing could ever pass");
             self.report(
                 Code::Contradiction,

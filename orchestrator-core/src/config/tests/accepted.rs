@@ -249,4 +249,8 @@ fn keys_of_trust_are_keys_or_files_beside_the_configuration() {
     assert_eq!(trust.keys[0], key);
     assert!(trust.keys[1].starts_with('/') && trust.keys[1].ends_with("/team.pub"), "{:?}", trust.keys);
     assert!(trust.allow_unsigned_from[0].is_absolute());
+    // Without keys, what lies there is all that passes.
+    let text =
+        format!("{LEAST}plugins: {{trust: {{require_signature: true, allow_unsigned_from: [own]}}}}\n");
+    assert!(World::with(&text).loaded().config.plugins.trust.keys.is_empty());
 }
