@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use orchestrator_core::config::model::{self as configured, Isolation, Plugins};
 use orchestrator_plugin_host::{
-    Catalog, CatalogProblem, FileFault, InstanceSpec, PluginKind, Trust, TrustError,
+    Catalog, CatalogProblem, FileFault, InstanceSpec, PluginKind, Trust, TrustError, TrustFault,
 };
 
 /// The variable that names directories, separated by colons.
@@ -84,12 +84,30 @@ impl SearchPath {
         Ok(Catalog::scan_trusting(trust, self.0.iter().map(|(path, _)| path)))
     }
 
-    /// Whether a problem of the catalog is worth a word: a library of something else beside the program is not.
+    /// Whether a problem of the catalog is worth a word to whoever lists libraries: a library of something else beside the
+    /// program is not.
+    pub(crate) fn is_told_of(&self, problem: &CatalogProblem) -> bool {
+        let CatalogProblem::File(file) = problem else { return true };
+        !matches!(file.fault, FileFault::NoDescriptor) || self.is_named(&file.path)
+    }
+
+    /// Whether it is worth a warning to whoever runs: what came with the program and nobody vouched for is not, as long as
+    /// nothing needs it.
     pub(crate) fn concerns(&self, problem: &CatalogProblem) -> bool {
         let CatalogProblem::File(file) = problem else { return true };
-        let parent = file.path.parent();
-        let foreign = matches!(file.fault, FileFault::NoDescriptor);
-        !foreign || self.0.iter().any(|(path, by)| *by != NamedBy::Program && Some(path.as_path()) == parent)
+        let unvouched = matches!(
+            file.fault,
+            FileFault::Trust(
+                TrustFault::NotPinned(_) | TrustFault::Unsigned { .. } | TrustFault::UnknownKey { .. }
+            )
+        );
+        self.is_told_of(problem) && (!unvouched || self.is_named(&file.path))
+    }
+
+    /// Whether somebody named the directory that a file lies in.
+    fn is_named(&self, file: &Path) -> bool {
+        let parent = file.parent();
+        self.0.iter().any(|(path, by)| *by != NamedBy::Program && Some(path.as_path()) == parent)
     }
 }
 
@@ -176,5 +194,19 @@ mod tests {
         let problems: Vec<_> = catalog.problems().collect();
         assert_eq!(problems.len(), 1);
         assert!(named.concerns(problems[0]), "a broken file is always told of");
+    }
+
+    #[test]
+    fn what_nobody_vouched_for_is_worth_a_warning_only_where_somebody_named_its_directory() {
+        let file = |fault| {
+            CatalogProblem::File(orchestrator_plugin_host::FileProblem { path: "/d/a.so".into(), fault })
+        };
+        let beside = SearchPath(vec![("/d".into(), NamedBy::Program)]);
+        let named = SearchPath(vec![("/d".into(), NamedBy::Flag)]);
+        let unsigned = file(FileFault::Trust(TrustFault::Unsigned { name: "a.so.minisig".to_owned() }));
+        assert!(named.concerns(&unsigned) && !beside.concerns(&unsigned));
+        assert!(beside.is_told_of(&unsigned), "the list says it all the same");
+        let revoked = file(FileFault::Trust(TrustFault::Revoked(configured::Sha256([0; 32]))));
+        assert!(beside.concerns(&revoked));
     }
 }

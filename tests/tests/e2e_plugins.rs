@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use orchestrator_plugin_host::PluginFile;
 use orchestrator_tests::artifacts;
 use orchestrator_tests::host::{Outcome, Running};
 use orchestrator_tests::processes::{children, state, wait_until};
@@ -128,6 +129,20 @@ fn a_mistake_in_the_configuration_is_told_on_both_sides_and_changes_nothing() {
         live.host.said().contains("in force with the next run only: output.file_suffix")
     });
     live.end();
+}
+
+#[test]
+fn a_required_plugin_that_is_revoked_ends_the_run_with_the_next_reload() {
+    let live = Live::start(&["run", "config.yaml"]);
+    let path = live.scene.join("config.yaml");
+    let text = fs::read_to_string(&path).expect("the configuration");
+    let sha256 = PluginFile::inspect(&lively(1)).expect("a plugin").sha256;
+    let trust = format!("plugins:\n  trust: {{revoked: ['{sha256}']}}\n");
+    let text = text.replace("plugins:\n", &trust).replace("class: Counts,", "class: Counts, required: true,");
+    fs::write(&path, text).expect("the configuration");
+    live.host.signal(Signal::HUP);
+    let outcome = live.host.wait().expect_code(UNAVAILABLE);
+    outcome.expect_words(&["trusted no longer", "plugins.trust.revoked"]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 use orchestrator_core::config::model::Grants;
 
 /// Find out whether a library is fit for others to rely on: file, contract, configuration, calls, cost, leaks, sandbox
@@ -40,6 +40,7 @@ pub(crate) struct PluginCheckArgs {
 /// Run a class over processes and show its numbers as they come
 #[derive(Debug, Args)]
 #[command(
+    group(ArgGroup::new("target").args(["pid", "own"]).required(true).multiple(true)),
     after_help = "Examples:\n  orchestrator plugin run target/debug/libmy_plugin.so --self --count 3\n  \
                         orchestrator plugin run libmy_plugin.so --class MyCollector --pid 4242 --config ports.yaml\n  \
                         orchestrator plugin run libmy_plugin.so --self --isolation sandbox --grant network\n  orchestrator plugin run libmy_plugin.so --self --format json | jq .system"
@@ -53,7 +54,7 @@ pub(crate) struct PluginRunArgs {
     pub(crate) class: Option<String>,
 
     /// A process to ask about (repeatable)
-    #[arg(long, value_name = "N", required_unless_present = "own")]
+    #[arg(long, value_name = "N")]
     pid: Vec<u32>,
 
     /// Ask about this very process

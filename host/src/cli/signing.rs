@@ -43,7 +43,7 @@ pub(crate) struct SignArgs {
     #[arg(long, value_name = "TEXT")]
     pub(crate) comment: Option<String>,
 
-    /// Replace a signature that is there already
+    /// Replace a signature that is there already, and sign what is no plugin library
     #[arg(long)]
     pub(crate) force: bool,
 }

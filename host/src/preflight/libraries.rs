@@ -1,9 +1,10 @@
 //! Plugins: every enabled class is exported by a usable library.
 
 use orchestrator_core::config::Config;
-use orchestrator_core::config::model::Isolation;
+use orchestrator_core::config::model::{Grants, Isolation};
 use orchestrator_plugin_host::{Catalog, InstanceSpec, PluginKind, ResolveError};
 use serde::Serialize;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use super::Findings;
@@ -51,6 +52,7 @@ pub(super) fn check(
                 continue;
             }
         };
+        grants(config, &spec, findings);
         let here = spec.isolation == Isolation::InProcess;
         match if here { file.check_compatible() } else { file.check_version() } {
             Ok(()) => planned.push(PlannedPlugin {
@@ -67,6 +69,39 @@ pub(super) fn check(
     planned
 }
 
+/// Warns of grants that do nothing.
+fn grants(config: &Config, spec: &InstanceSpec, findings: &mut Findings<'_>) {
+    let grants = &spec.grants;
+    let key = key(config, spec, "grants");
+    let idle = match spec.isolation {
+        Isolation::Sandbox => false,
+        // Variables are handed out one by one there, too.
+        Isolation::Process => grants.network || grants.observer || !grants.read.is_empty(),
+        Isolation::InProcess => *grants != Grants::default(),
+    };
+    if idle {
+        let word = spec.isolation.word();
+        let message = format!(
+            "has no effect with `isolation: {word}`, which forbids plugin `{}` nothing; set `isolation: sandbox` or \
+             remove it",
+            spec.name
+        );
+        return findings.warning(&key, &message, None);
+    }
+    for path in &grants.read {
+        let gone = path.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound);
+        if gone {
+            let message = format!(
+                "{} does not exist, so that plugin `{}` may read nothing there; create it before the run, or correct \
+                 the path",
+                path.display(),
+                spec.name
+            );
+            findings.warning(&format!("{key}.read"), &message, None);
+        }
+    }
+}
+
 fn report(
     config: &Config,
     spec: &InstanceSpec,
@@ -75,15 +110,15 @@ fn report(
     findings: &mut Findings<'_>,
 ) {
     let message = format!("{} plugin `{}`: {problem}", spec.kind, spec.name);
-    findings.error(exit, &key(config, spec), &message, None);
+    findings.error(exit, &key(config, spec, "class"), &message, None);
 }
 
 /// `plugins.metrics.0.class`.
-fn key(config: &Config, spec: &InstanceSpec) -> String {
+fn key(config: &Config, spec: &InstanceSpec, what: &str) -> String {
     let list = match spec.kind {
         PluginKind::Capacity => &config.plugins.capacity,
         PluginKind::Metrics | PluginKind::Unknown => &config.plugins.metrics,
     };
     let position = list.iter().position(|entry| entry.name == spec.name).unwrap_or_default();
-    format!("plugins.{}.{position}.class", spec.kind)
+    format!("plugins.{}.{position}.{what}", spec.kind)
 }

@@ -254,3 +254,27 @@ fn bench_has_a_row_for_each_isolation_and_batch() {
         assert!(p50 > Some(0.0) && p50 <= p99 && p99 <= max, "{row}");
     }
 }
+
+#[test]
+fn mistakes_in_asking_are_named() {
+    let library = artifacts::plugin("system-metrics");
+    let library = text(&library);
+    let nowhere = ["plugin", "list", "--state-dir", "/nowhere"];
+    let run = ["plugin", "run", library, "--self", "--config", r#"{"descendant": true}"#];
+    let cases: [(&[&str], i32, &[&str]); 5] = [
+        (&run, 78, &["cannot read the file", "--config names a YAML or JSON file"]),
+        (&["plugin", "run", library], 2, &["--pid", "--self"]),
+        (&["plugin", "inspect", "/tmp"], 69, &["it is a directory"]),
+        (&["plugin", "check", "/tmp"], 69, &["it is a directory"]),
+        (&nowhere, 0, &["no run is under way in /nowhere"]),
+    ];
+    for (arguments, code, words) in cases {
+        let output = crate::trust::called(arguments);
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+        for word in words {
+            assert!(said.contains(word), "{arguments:?}: {said}");
+        }
+    }
+}

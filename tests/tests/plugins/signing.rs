@@ -126,3 +126,18 @@ fn verify_answers_by_its_exit_code() {
     scene.tamper();
     assert_eq!(code(&ours), Some(69), "tampered");
 }
+
+#[test]
+fn what_is_no_plugin_is_signed_only_by_force() {
+    let scene = Scene::new();
+    scene.keys("ours");
+    let (key, file) = (scene.folder.path().join("ours/minisign.key"), scene.folder.path().join("notes.txt"));
+    fs::write(&file, "no library").unwrap();
+    let arguments = ["plugin", "sign", text(&file), "--key", text(&key)];
+    let refused = called(&arguments);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(69), "{said}");
+    assert!(!scene.folder.path().join("notes.txt.minisig").exists() && said.contains("--force"), "{said}");
+    tool(&[&arguments[..], &["--force"]].concat());
+    assert!(scene.folder.path().join("notes.txt.minisig").exists());
+}

@@ -32,6 +32,7 @@ pub(super) fn list(args: &ListArgs, session: &Session) -> Result<Exit, Failure> 
         }
         None => (None, None),
     };
+    let asked = args.state_dir.as_deref();
     let live = args.state_dir.clone().or(state).and_then(|state| Live::read(&state));
     let plugins = configured.clone().unwrap_or_default();
     let directories = &plugins.directories;
@@ -53,7 +54,11 @@ pub(super) fn list(args: &ListArgs, session: &Session) -> Result<Exit, Failure> 
         }
         session.print(&list_text(&search, &catalog))?;
     }
-    for problem in catalog.problems().filter(|problem| search.concerns(problem)) {
+    if let (Some(state), None) = (asked, &live) {
+        let message = format!("no run is under way in {}, so nothing runs there", state.display());
+        session.tell(&Report::warning("plugin", message));
+    }
+    for problem in catalog.problems().filter(|problem| search.is_told_of(problem)) {
         session.tell(&Report::warning("plugin", problem.to_string()));
     }
     Ok(Exit::Success)

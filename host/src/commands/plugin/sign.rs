@@ -23,6 +23,9 @@ pub(super) fn sign(args: &SignArgs, session: &Session) -> Result<Exit, Failure> 
         return Err(Failure::Signed(beside));
     }
     if let Err(problem) = PluginFile::inspect(&args.file) {
+        if !args.force {
+            return Err(Failure::PluginFile(format!("{problem}; --force signs it all the same")));
+        }
         session.tell(&Report::warning("plugin", format!("signed all the same: {problem}")));
     }
     let secret = keys::secret_key(&args.key, session)?;

@@ -23,6 +23,14 @@ pub(crate) enum AuthorError {
         /// Why.
         reason: String,
     },
+    /// The file with the configuration cannot be read.
+    #[error("cannot read the file {} ({source}); --config names a YAML or JSON file", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The library exports no such class.
     #[error("{} exports no class `{class}`; it exports {known}", path.display())]
     NoClass {
@@ -60,7 +68,7 @@ impl AuthorError {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::File(_) | Self::Instance(_) => Exit::Unavailable,
-            Self::Config { .. } => Exit::Config,
+            Self::Config { .. } | Self::Unreadable { .. } => Exit::Config,
             Self::NoClass { .. } | Self::WhichClass { .. } | Self::Gone { .. } => Exit::Usage,
             Self::Machine(_) => Exit::Internal,
         }
@@ -116,7 +124,8 @@ struct Configs(Option<Map<String, Value>>);
 impl Configs {
     fn read(path: &Path) -> Result<Self, AuthorError> {
         let problem = |reason: String| AuthorError::Config { path: path.to_owned(), reason };
-        let text = std::fs::read_to_string(path).map_err(|error| problem(error.to_string()))?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| AuthorError::Unreadable { path: path.to_owned(), source })?;
         // JSON is YAML, too.
         let sections: BTreeMap<String, Value> =
             serde_yaml::from_str(&text).map_err(|error| problem(error.to_string()))?;
