@@ -5,6 +5,7 @@ use crate::world::{World, directory, facts, metrics, with_config};
 use orchestrator_core::config::model::{Grants, Isolation};
 use orchestrator_plugin_host::InstanceSpec;
 use orchestrator_tests::dice::Dice;
+use orchestrator_tests::processes::wait_until;
 use serde_json::{Value, json};
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::net::{UnixDatagram, UnixListener};
@@ -192,6 +193,27 @@ fn floods_and_nonsense_are_cut_whatever_the_isolation() {
             assert!(round.system.values().all(|value| value.is_finite()));
             assert!(world.failed.is_empty(), "{act}: {:?}", world.failed);
         }
+    }
+}
+
+#[test]
+fn values_of_many_processes_are_bounded_together_whatever_the_isolation() {
+    for isolation in [Isolation::InProcess, Isolation::Process, Isolation::Sandbox] {
+        let mut spec = beast("many_of_each", json!({}));
+        spec.isolation = isolation;
+        spec.deadline = Duration::from_secs(60);
+        let mut world = world(&[spec]);
+        // More than travel at once.
+        let processes = (1..=70).map(|pid| facts(pid.into(), pid, &[])).collect();
+        let round = world.round_over(processes, Default::default());
+        let values: usize = round.processes.iter().map(|(_, metrics)| metrics.len()).sum();
+        assert!(values <= 50_000, "{isolation:?}: {values} values");
+        // A slow machine's round ends without them; what was dropped is counted when they come.
+        let dropped = || world.host.stats()[0].dropped_values;
+        wait_until("values that are dropped", Duration::from_secs(60), || dropped() > 0);
+        let dropped = dropped();
+        assert!((20_000..20_100).contains(&dropped), "{isolation:?}: {dropped} dropped");
+        assert!(world.failed.is_empty(), "{:?}", world.failed);
     }
 }
 

@@ -4,11 +4,14 @@ use abi_stable::std_types::{RSlice, RStr};
 use orchestrator_core::metrics::Metrics;
 use orchestrator_plugin_api::abi::{Sample, SampleSink};
 use orchestrator_plugin_api::{ClassDescriptor, MetricKind};
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// Values that a call may return.
 pub(crate) const VALUES_PER_CALL: usize = 10_000;
+/// Values that an instance may return in a round, over all processes and the machine, and the bytes of their names.
+const ROUND: Room = Room { values: 50_000, bytes: 4 << 20 };
 /// Longest name of a metric in bytes.
 pub(crate) const NAME_BYTES: usize = 200;
 /// Names that are the host's own to give.
@@ -64,6 +67,41 @@ pub(crate) struct Dropped {
     pub(crate) surplus: Pile,
 }
 
+/// What an instance may still return in the round under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Room {
+    values: u32,
+    /// Of names.
+    bytes: u32,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        ROUND
+    }
+}
+
+impl Room {
+    /// Takes the room of a value with this name; `false` where there is none.
+    fn take(&mut self, name: &str) -> bool {
+        let bytes = u32::try_from(name.len()).ok().and_then(|length| self.bytes.checked_sub(length));
+        match (self.values.checked_sub(1), bytes) {
+            (Some(values), Some(bytes)) => {
+                *self = Self { values, bytes };
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The books of a round's values: what was dropped of them, and how many may still come.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ledger {
+    pub(crate) dropped: Dropped,
+    pub(crate) room: Room,
+}
+
 /// How many, and the name of the first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Pile {
@@ -103,7 +141,7 @@ impl Dropped {
             (&self.negative, "are negative though not declared as `signed_gauge`"),
             (&self.bad_name, "have a name that is empty, longer than 200 bytes or has odd characters"),
             (&self.reserved, "bear a name that is the host's own"),
-            (&self.surplus, "are more than the 10,000 that a call may return"),
+            (&self.surplus, "are more than the 10,000 of a call or the 50,000 (4 MiB of names) of a round"),
         ]
     }
 
@@ -122,14 +160,16 @@ pub(crate) struct Collector<'c> {
     declared: &'c Declared,
     built_in: &'c Metrics,
     dropped: &'c mut Dropped,
+    room: &'c mut Room,
     taken: usize,
     metrics: Metrics,
 }
 
 impl<'c> Collector<'c> {
     /// `built_in` are the host's own metrics of the round: no plugin overrides one.
-    pub(crate) fn new(declared: &'c Declared, built_in: &'c Metrics, dropped: &'c mut Dropped) -> Self {
-        Self { declared, built_in, dropped, taken: 0, metrics: Metrics::new() }
+    pub(crate) fn new(declared: &'c Declared, built_in: &'c Metrics, ledger: &'c mut Ledger) -> Self {
+        let Ledger { dropped, room } = ledger;
+        Self { declared, built_in, dropped, room, taken: 0, metrics: Metrics::new() }
     }
 
     /// Calls with a sink that fills this collector, and returns what it took.
@@ -172,6 +212,8 @@ impl<'c> Collector<'c> {
             self.dropped.not_finite.add(1, name);
         } else if value < 0.0 && !self.declared.may_be_negative(name) {
             self.dropped.negative.add(1, name);
+        } else if !self.room.take(name) {
+            self.dropped.surplus.add(1, name);
         } else {
             self.metrics.insert(name.to_owned(), value);
         }
@@ -196,7 +238,7 @@ extern "C" fn push(context: *mut (), samples: RSlice<'_, Sample<'_>>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Collector, Declared, Dropped, NAME_BYTES, VALUES_PER_CALL, matches};
+    use super::{Collector, Declared, Dropped, Ledger, NAME_BYTES, ROUND, VALUES_PER_CALL, matches};
     use orchestrator_core::metrics::Metrics;
     use orchestrator_plugin_api::abi::Sample;
     use orchestrator_plugin_api::{ClassDescriptor, MetricDescriptor, MetricKind, PluginKind};
@@ -216,12 +258,12 @@ mod tests {
         let samples: Vec<Sample<'_>> =
             values.iter().map(|(name, value)| Sample { name: (*name).into(), value: *value }).collect();
         let built_in = Metrics::from([("system.cpu.percent".to_owned(), 99.0)]);
-        let mut dropped = Dropped::default();
-        let taken = Collector::new(declared, &built_in, &mut dropped).fill(|sink| {
+        let mut ledger = Ledger::default();
+        let taken = Collector::new(declared, &built_in, &mut ledger).fill(|sink| {
             (sink.push)(sink.context, samples.as_slice().into());
             Ok::<(), ()>(())
         });
-        (taken.unwrap(), dropped)
+        (taken.unwrap(), ledger.dropped)
     }
 
     #[test]
@@ -272,6 +314,23 @@ mod tests {
         let (metrics, dropped) = collect(&Declared::default(), &values);
         assert_eq!(metrics.len(), VALUES_PER_CALL);
         assert_eq!(dropped.surplus.count, 5);
+    }
+
+    #[test]
+    fn a_round_has_room_for_so_many_values_and_names_and_no_more() {
+        let long = "n".repeat(NAME_BYTES - 4);
+        for (name, most) in [("", ROUND.values), (&long, ROUND.bytes / NAME_BYTES as u32)] {
+            let names: Vec<String> = (0..VALUES_PER_CALL).map(|n| format!("{name}{n:04}")).collect();
+            let (declared, built_in, mut ledger) = Default::default();
+            let mut kept = 0;
+            let calls = 6;
+            for _ in 0..calls {
+                let values = names.iter().map(|name| (name.as_str(), 1.0));
+                kept += Collector::new(&declared, &built_in, &mut ledger).judged(values).len();
+            }
+            assert_eq!(kept, most as usize);
+            assert_eq!(ledger.dropped.surplus.count, (calls * VALUES_PER_CALL - kept) as u64);
+        }
     }
 
     #[test]

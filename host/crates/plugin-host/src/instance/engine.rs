@@ -1,6 +1,6 @@
 //! What runs in whatever process: one object of a library, and every call into it.
 
-use super::collect::{Collector, Declared, Dropped, text};
+use super::collect::{Collector, Declared, Ledger, text};
 use super::context::Context;
 use super::stats::Meter;
 use crate::library::Library;
@@ -114,11 +114,11 @@ impl Engine {
     /// Measures one process after the other until all are done, `end` has passed, or `each` answers `false`; returns how
     /// many were asked about. `each` hears of every process's call.
     ///
-    /// `built_in` are the host's own metrics, which no plugin overrides; what is not believed goes to `dropped`.
+    /// `built_in` are the host's own metrics, which no plugin overrides; what is not believed is counted in `ledger`.
     pub(crate) fn processes<'p>(
         &mut self,
         processes: impl Iterator<Item = &'p ProcessFacts>,
-        (built_in, dropped): (&Metrics, &mut Dropped),
+        (built_in, ledger): (&Metrics, &mut Ledger),
         end: Instant,
         mut each: impl FnMut(&'p ProcessFacts, Call<Metrics>) -> bool,
     ) -> usize {
@@ -130,7 +130,7 @@ impl Engine {
             asked += 1;
             let view = translate::ProcessFactsView::new(facts);
             let texts = view.texts();
-            let call = self.collect(built_in, dropped, |object, sink| {
+            let call = self.collect(built_in, ledger, |object, sink| {
                 object.collect_process(&view.view(&texts), sink).into_result()
             });
             if !each(facts, call) {
@@ -141,20 +141,20 @@ impl Engine {
     }
 
     /// Measures the machine.
-    pub(crate) fn system(&mut self, built_in: &Metrics, dropped: &mut Dropped) -> Call<Metrics> {
-        self.collect(built_in, dropped, |object, sink| object.collect_system(sink).into_result())
+    pub(crate) fn system(&mut self, built_in: &Metrics, ledger: &mut Ledger) -> Call<Metrics> {
+        self.collect(built_in, ledger, |object, sink| object.collect_system(sink).into_result())
     }
 
     fn collect(
         &mut self,
         built_in: &Metrics,
-        dropped: &mut Dropped,
+        ledger: &mut Ledger,
         call: impl FnOnce(&mut MetricsBox, orchestrator_plugin_api::abi::SampleSink) -> Result<(), Fault>,
     ) -> Call<Metrics> {
         let _mark = self.context.begin_call();
         match &mut self.object {
             Object::Metrics(object, declared) => {
-                let collector = Collector::new(declared, built_in, dropped);
+                let collector = Collector::new(declared, built_in, ledger);
                 timed(|| collector.fill(|sink| call(object, sink)))
             }
             Object::Capacity(_) => unsupported("a capacity plugin measures nothing"),

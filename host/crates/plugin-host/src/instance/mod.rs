@@ -7,7 +7,7 @@ pub(crate) mod facts;
 pub(crate) mod failure;
 pub(crate) mod jobs;
 mod spec;
-mod stats;
+pub(crate) mod stats;
 pub(crate) mod worker;
 
 pub use failure::{FailureCategory, InstanceFailure, InstanceFault};

@@ -84,7 +84,8 @@ pub struct InstanceStats {
     pub errors: u64,
     /// Time that passed in calls.
     pub wall: Duration,
-    /// CPU time of its thread in calls (`CLOCK_THREAD_CPUTIME_ID`); threads of its own are not in it.
+    /// CPU time of its thread in calls (`CLOCK_THREAD_CPUTIME_ID`); threads of its own are not in it, what the
+    /// host spends on the answers of an isolated one is.
     pub cpu: Duration,
     /// Calls that missed their deadline.
     pub deadline_misses: u64,

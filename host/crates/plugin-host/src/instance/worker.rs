@@ -1,6 +1,6 @@
 //! The thread of an instance: every call into the plugin is made on it.
 
-use super::collect::Dropped;
+use super::collect::{Dropped, Ledger};
 use super::context::Context;
 use super::engine::{Birth, Call, Engine, StillBirth, is_final};
 use super::failure::InstanceFault;
@@ -18,7 +18,7 @@ use orchestrator_ports::PluginRound;
 use std::io;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What an instance is asked to do.
 pub(crate) enum Job {
@@ -164,20 +164,20 @@ impl Worker {
     /// for the machine. When the time of one deadline is used up, the rest waits for the next round.
     fn collect(&self, engine: &mut Engine, round: &PluginRound, first: usize) -> Collected {
         let mut collected = Collected::default();
-        let mut dropped = Dropped::default();
+        let mut ledger = Ledger::default();
         let end = Instant::now() + self.spec.deadline;
         let count = round.processes.len();
         let order = (0..count).map(|index| &round.processes[(first + index) % count.max(1)]);
         let mut dead = false;
-        collected.asked = engine.processes(order, (&round.current, &mut dropped), end, |facts, call| {
+        collected.asked = engine.processes(order, (&round.current, &mut ledger), end, |facts, call| {
             dead = collected.take(facts.attempt, self.booked(call));
             !dead
         });
         if !dead {
             collected.left_out = count - collected.asked;
-            collected.take_system(self.booked(engine.system(&round.current, &mut dropped)));
+            collected.take_system(self.booked(engine.system(&round.current, &mut ledger)));
         }
-        collected.dropped = dropped;
+        collected.dropped = ledger.dropped;
         collected
     }
 
@@ -196,6 +196,11 @@ impl Worker {
     /// Books a call that was not waited for.
     pub(crate) fn book_deadline_miss(&self) {
         self.stats.lock().unwrap_or_else(PoisonError::into_inner).deadline_misses += 1;
+    }
+
+    /// Books what the host itself spent on an isolated instance's answers.
+    pub(crate) fn book_judging(&self, cpu: Duration) {
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner).cpu += cpu;
     }
 
     /// Books what the process of the instance has used so far.

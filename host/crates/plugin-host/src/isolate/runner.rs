@@ -10,7 +10,7 @@ use super::upward::Upward;
 use super::wire::{
     Begin, Measured, Order, Process, Refusal, Report, SYSTEM, Spent, WireFault, values, wire_dropped,
 };
-use crate::instance::collect::Dropped;
+use crate::instance::collect::{Dropped, Ledger, Room};
 use crate::instance::context::Context;
 use crate::instance::engine::{Birth, Call, Engine, StillBirth, is_final};
 use crate::library::{Library, VerifiedFile};
@@ -164,8 +164,8 @@ impl Served {
 
     fn follow(&mut self, order: Order<'_>) -> io::Result<()> {
         match order {
-            Order::Collect { processes, within, system } => {
-                self.collect(processes, Instant::now() + within, system)
+            Order::Collect { processes, within, system, room } => {
+                self.collect(processes, Instant::now() + within, system, room)
             }
             Order::Calculate { calibration, current } => {
                 let map = |values: Vec<(&str, f64)>| -> Metrics {
@@ -187,22 +187,28 @@ impl Served {
         }
     }
 
-    fn collect(&mut self, processes: Vec<Process<'_>>, end: Instant, system: bool) -> io::Result<()> {
+    fn collect(
+        &mut self,
+        processes: Vec<Process<'_>>,
+        end: Instant,
+        system: bool,
+        room: Room,
+    ) -> io::Result<()> {
         let facts: Vec<_> =
             processes.into_iter().enumerate().map(|(place, process)| process.facts(place)).collect();
-        let (none, mut dropped) = (Metrics::new(), Dropped::default());
+        let (none, mut ledger) = (Metrics::new(), Ledger { dropped: Dropped::default(), room });
         let mut gathered = Gathered::new(self.upward);
         let mut dead = false;
-        let asked = self.engine.processes(facts.iter(), (&none, &mut dropped), end, |facts, call| {
+        let asked = self.engine.processes(facts.iter(), (&none, &mut ledger), end, |facts, call| {
             dead = matches!(&call.result, Err(fault) if is_final(fault));
             // The place fits: there are no more than in a batch.
             gathered.add(facts.attempt.0 as u32, call).is_ok() && !dead
         });
         if system && !dead {
-            gathered.add(SYSTEM, self.engine.system(&none, &mut dropped))?;
+            gathered.add(SYSTEM, self.engine.system(&none, &mut ledger))?;
         }
         gathered.flush()?;
-        let (dropped, lost_records) = (wire_dropped(&dropped), self.context.renew_allowance());
+        let (dropped, lost_records) = (wire_dropped(&ledger.dropped), self.context.renew_allowance());
         self.upward.report(&Report::Done { asked: asked as u32, dropped, lost_records })
     }
 }

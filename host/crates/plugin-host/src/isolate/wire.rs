@@ -2,7 +2,7 @@
 //!
 //! The host believes nothing of it: see `proxy`.
 
-use crate::instance::collect::{Dropped, Pile};
+use crate::instance::collect::{Dropped, Pile, Room};
 use crate::instance::context::shortened;
 use crate::instance::facts::{Fact, Question};
 use orchestrator_core::config::model::Grants;
@@ -36,6 +36,8 @@ pub(super) enum Order<'a> {
         processes: Vec<Process<'a>>,
         within: Duration,
         system: bool,
+        /// What is left of the round's.
+        room: Room,
     },
     /// Say how many processes may run.
     Calculate {

@@ -3,7 +3,7 @@
 use super::super::link;
 use super::super::wire::{BATCH, Measured, Order, Process, Report, SYSTEM, add_dropped};
 use super::{Proxy, SLACK, Stop, bounded};
-use crate::instance::collect::{Collector, Declared, Dropped};
+use crate::instance::collect::{Collector, Declared, Ledger};
 use crate::instance::engine::Call;
 use crate::instance::worker::Collected;
 use orchestrator_core::metrics::Metrics;
@@ -31,7 +31,7 @@ impl Proxy<'_> {
             let batch = if within.is_zero() { &[] } else { &rest[..rest.len().min(BATCH)] };
             let system = within.is_zero() || batch.len() == rest.len();
             let processes = batch.iter().map(|facts| Process::new(facts)).collect();
-            self.send(&Order::Collect { processes, within, system })?;
+            self.send(&Order::Collect { processes, within, system, room: tally.ledger.room })?;
             let asked = self.batch((batch, system), &round.current, within, &mut tally)?;
             tally.collected.asked += asked;
             rest = &rest[asked..];
@@ -42,7 +42,7 @@ impl Proxy<'_> {
         if !tally.dead {
             tally.collected.left_out = rest.len();
         }
-        tally.collected.dropped = tally.dropped;
+        tally.collected.dropped = tally.ledger.dropped;
         Ok(tally.collected)
     }
 
@@ -79,7 +79,7 @@ impl Proxy<'_> {
             match report {
                 None => {}
                 Some(Report::Done { asked: reached, dropped, lost_records }) => {
-                    add_dropped(&mut tally.dropped, dropped);
+                    add_dropped(&mut tally.ledger.dropped, dropped);
                     self.worker.context.count_lost_records(lost_records);
                     // Who was not asked is asked next; a runner that asks nobody costs its own instance only.
                     return Ok((reached as usize).min(asked.0.len()));
@@ -94,7 +94,7 @@ impl Proxy<'_> {
 #[derive(Default)]
 struct Tally {
     collected: Collected,
-    dropped: Dropped,
+    ledger: Ledger,
     /// The instance can answer no more.
     dead: bool,
 }
@@ -120,7 +120,7 @@ fn judge(
         return false;
     }
     *next = if one.place == SYSTEM { usize::MAX } else { place + 1 };
-    let collector = Collector::new(declared, built_in, &mut tally.dropped);
+    let collector = Collector::new(declared, built_in, &mut tally.ledger);
     let result = one.answer.map(|values| collector.judged(values)).map_err(Fault::from);
     let spent = bounded(one.spent);
     let result = booked(Call { result, wall: spent.wall, cpu: spent.cpu });
@@ -188,7 +188,8 @@ mod tests {
         let good = Metrics::from([("good".to_owned(), 1.0)]);
         assert_eq!(tally.collected.processes, [(AttemptId(11), good)]);
         assert!(tally.collected.system.is_empty(), "it overrode the host's own metric");
-        assert_eq!((tally.dropped.reserved.count, tally.dropped.total()), (1, 1));
+        let dropped = &tally.ledger.dropped;
+        assert_eq!((dropped.reserved.count, dropped.total()), (1, 1));
         assert_eq!(longest, LONGEST_CALL);
     }
 }

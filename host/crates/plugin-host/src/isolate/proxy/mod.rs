@@ -21,6 +21,7 @@ use crate::instance::collect::Declared;
 use crate::instance::engine::Call;
 use crate::instance::failure::InstanceFault;
 use crate::instance::jobs::JobReceiver;
+use crate::instance::stats::Meter;
 use crate::instance::worker::{Job, Outcome, Worker};
 use orchestrator_core::metrics::Metrics;
 use orchestrator_plugin_api::abi::Fault;
@@ -102,7 +103,16 @@ impl<'w> Proxy<'w> {
 
     /// Does a job.
     pub(crate) fn perform(&mut self, job: Job) -> Result<Outcome, Stop> {
-        let outcome = match job {
+        let meter = Meter::start();
+        let outcome = self.performed(job);
+        self.worker.book_judging(meter.stop().1);
+        let outcome = outcome?;
+        self.book_runner();
+        Ok(outcome)
+    }
+
+    fn performed(&mut self, job: Job) -> Result<Outcome, Stop> {
+        Ok(match job {
             Job::Collect { round, first } => {
                 let _desk = self.worker.context.open_desk(&round);
                 Outcome::Collected(Box::new(self.collect(&round, first)?))
@@ -112,9 +122,7 @@ impl<'w> Proxy<'w> {
                 Outcome::Calculated(self.calculate(&round, &current)?)
             }
             Job::Snapshot => Outcome::Snapshot(self.snapshot()?),
-        };
-        self.book_runner();
-        Ok(outcome)
+        })
     }
 
     fn calculate(
