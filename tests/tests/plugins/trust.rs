@@ -290,6 +290,24 @@ fn with_a_list_of_hashes_only_those_pass() {
     assert!(sentence.contains("is not in plugins.trust.sha256"), "{sentence}");
 }
 
+/// Lets a user write a file by a POSIX access control list; `false` where the file system has none.
+fn grant_by_list(path: &Path, user: u32) -> bool {
+    const NOBODY: u32 = u32::MAX;
+    // Tag, permissions, whom: owner, a user, the group, the mask, all others.
+    let entries = [(1_u16, 6_u16, NOBODY), (2, 6, user), (4, 4, NOBODY), (16, 6, NOBODY), (32, 4, NOBODY)];
+    let mut list = 2_u32.to_le_bytes().to_vec();
+    for (tag, permissions, whom) in entries {
+        list.extend([tag.to_le_bytes(), permissions.to_le_bytes()].concat());
+        list.extend(whom.to_le_bytes());
+    }
+    let flags = rustix::fs::XattrFlags::empty();
+    match rustix::fs::setxattr(path, "system.posix_acl_access", &list, flags) {
+        Ok(()) => true,
+        Err(rustix::io::Errno::OPNOTSUPP) => false,
+        Err(error) => panic!("{error}"),
+    }
+}
+
 #[test]
 fn a_file_that_others_may_write_is_refused() {
     let scene = Scene::new();
@@ -306,6 +324,13 @@ fn a_file_that_others_may_write_is_refused() {
     }
     // The own group, as umask 0002 leaves it.
     assert_eq!(scene.catalog(lenient()).files().len(), 1);
+    if grant_by_list(&scene.library, 4711) {
+        let sentence = scene.refusal(lenient());
+        assert!(sentence.contains("those whom its access control list names"), "{sentence}");
+        // The group's bits bound what the list allows.
+        mode(&scene.library, 0o644);
+        assert_eq!(scene.catalog(lenient()).files().len(), 1);
+    }
 }
 
 #[test]
@@ -460,6 +485,7 @@ fn a_run_refuses_what_its_configuration_does_not_trust_before_anything_runs() {
     let done = run("run");
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
     assert!(done.status.success(), "{said}");
+    assert!(!said.contains("it is not signed"), "nothing needs the libraries beside the program: {said}");
     let audits: Vec<&str> = said.lines().filter(|line| line.contains("plugin audit")).collect();
     let [audit] = audits[..] else { panic!("one line for one plugin: {said}") };
     let id = TrustedKey::parse(&key).unwrap().id().to_string();
@@ -476,4 +502,35 @@ fn a_run_refuses_what_its_configuration_does_not_trust_before_anything_runs() {
     fs::write(&config, fs::read_to_string(&config).unwrap().replace(&key, "nothing.pub")).unwrap();
     let refused = run("check");
     assert_eq!(refused.status.code(), Some(78), "{}", String::from_utf8_lossy(&refused.stderr));
+}
+
+#[test]
+fn grants_that_do_nothing_are_warned_of() {
+    let scene = Scene::new();
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("in")).unwrap();
+    fs::write(folder.path().join("in/a"), "a").unwrap();
+    let config = folder.path().join("config.yaml");
+    let warned = |isolation: &str, grants: &str| {
+        let lines = format!(
+            "binary: {{path: /bin/cat, flags: ['{{input_file}}'], stdout: '{{output_file}}'}}\n\
+             input: {{files_directory: in}}\noutput: {{directory: out}}\nplugins:\n  directories: [{}]\n  \
+             capacity: []\n  metrics: [{{name: m, class: {CLASS}, isolation: {isolation}, grants: {grants}}}]\n",
+            scene.folder.path().display()
+        );
+        fs::write(&config, lines).unwrap();
+        let output = called(&["check", text(&config)]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        // Lines are broken where the terminal ends.
+        said.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ")
+    };
+    let gone = warned("sandbox", "{read: [/nowhere/at/all, /proc/stat]}");
+    assert!(gone.contains("/nowhere/at/all does not exist") && !gone.contains("/proc/stat does"), "{gone}");
+    for (isolation, grants) in [("process", "{network: true}"), ("in_process", "{environment: [A]}")] {
+        let idle = warned(isolation, grants);
+        assert!(idle.contains(&format!("has no effect with `isolation: {isolation}`")), "{idle}");
+    }
+    let sound = warned("process", "{environment: [A]}") + &warned("sandbox", "{network: true}");
+    assert!(!sound.contains("grants"), "{sound}");
 }

@@ -359,6 +359,5 @@ fn check_writers(handle: impl AsFd, stat: &Stat, path: &Path) -> Result<(), Plac
 
 /// Whether it has a POSIX access control list; where one is, the mode's group bits bound all that it allows.
 fn has_list(handle: impl AsFd) -> bool {
-    let mut nothing: [u8; 0] = [];
-    rustix::fs::fgetxattr(handle, "system.posix_acl_access", &mut nothing).is_ok_and(|size| size > 0)
+    rustix::fs::fgetxattr_query(handle, "system.posix_acl_access").is_ok_and(|size| size > 0)
 }
