@@ -3,9 +3,9 @@
 //! A path is walked step by step with `openat`, so that what was checked is what is opened, however links and names
 //! change meanwhile. Refused are: a plugin directory that is a symbolic link; a plugin directory or a file that belongs
 //! to neither root nor us, or that others may write; a directory above it that everyone may write without the sticky
-//! bit. Others are everyone, and a group other than root's and our own (the effective one: with umask 0002 a user's
-//! files are writable by the group of that user alone). A file that is a symbolic link is followed; what it leads to is
-//! held to the same rules.
+//! bit. Others are everyone, a group other than root's and our own (the effective one: with umask 0002 a user's files
+//! are writable by the group of that user alone), and whomever an access control list lets write. A file that is a
+//! symbolic link is followed; what it leads to is held to the same rules.
 
 use rustix::fs::{Dir, FileType, Mode, OFlags, Stat, fstat, openat, readlinkat};
 use rustix::io::Errno;
