@@ -244,6 +244,18 @@ fn leaks_stay_in_the_sandbox() {
 }
 
 #[test]
+fn a_leak_of_threads_ends_in_a_restart() {
+    let mut spec = beast("leak_threads", json!({}));
+    // A thread's stack counts as address space: 2000 of them, and room for the library.
+    spec.max_memory = 32 << 30;
+    let mut world = world(&[spec, good()]);
+    let _dead = world.rounds_until(|world, _| !world.failed.is_empty());
+    let told = world.troubles(BEAST);
+    assert!(told[0].contains("threads, and 256 are allowed"), "{told:?}");
+    assert!(world.round().system.contains_key("good.calls"));
+}
+
+#[test]
 fn a_leak_of_memory_ends_in_a_restart() {
     let mut spec = beast("leak_memory", json!({ "step": 64 << 20 }));
     spec.max_memory = 256 << 20;

@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 
 /// Log records that an instance may write between two rounds; the rest is dropped and counted.
 const RECORDS_PER_ROUND: u32 = 100;
-/// Longest log message in bytes; the rest is cut.
-const MESSAGE_BYTES: usize = 4096;
+/// Longest words of a plugin in bytes, whether log message, reason or fault; the rest is cut.
+const WORDS_BYTES: usize = 4096;
 const IDLE: u64 = 0;
 
 /// What the services know about an instance. Leaked, since a thread of the plugin's may outlive everything else.
@@ -160,7 +160,7 @@ impl Context {
             return;
         }
         let level = if (1..=5).contains(&level) { level as u8 } else { 3 };
-        let message = shortened(message, MESSAGE_BYTES).to_owned();
+        let message = words(message);
         match &self.outlet {
             Outlet::Host { slot, generation, messages, .. } => {
                 let (slot, generation) = (*slot, *generation);
@@ -195,9 +195,15 @@ impl Drop for OpenDesk<'_> {
     }
 }
 
-/// The beginning of a text, at most so many bytes.
-pub(crate) fn shortened(text: &str, bytes: usize) -> &str {
-    &text[..text.floor_char_boundary(bytes)]
+/// A plugin's words as they are passed on: at most 4096 bytes in one line, with blanks for what would steer a terminal
+/// (control characters, and those that turn the direction of writing or break a line).
+pub(crate) fn words(claimed: &str) -> String {
+    let steers = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
+    };
+    let head = &claimed[..claimed.floor_char_boundary(WORDS_BYTES)];
+    head.chars().map(|c| if steers(c) { ' ' } else { c }).collect()
 }
 
 fn services() -> HostServicesRef {
@@ -220,7 +226,7 @@ extern "C" fn log(pointer: *mut (), level: LogLevelId, target: RStr<'_>, message
         let bytes = &claimed.as_str().as_bytes()[..claimed.len().min(bytes)];
         String::from_utf8_lossy(bytes).into_owned()
     };
-    let message = format!("{}: {}", head(target, 200), head(message, MESSAGE_BYTES));
+    let message = format!("{}: {}", head(target, 200), head(message, WORDS_BYTES));
     context(pointer).say(level.0, &message);
 }
 
@@ -242,7 +248,7 @@ extern "C" fn process_text(pointer: *mut (), pid: u32, id: TextId, sink: ByteSin
 
 extern "C" fn process_environment(pointer: *mut (), pid: u32, name: RStr<'_>, sink: ByteSink) -> bool {
     // No variable's name is longer, and none is looked for.
-    name.len() <= MESSAGE_BYTES
+    name.len() <= WORDS_BYTES
         && push(context(pointer).answer(pid, &Question::Environment(text(name).into_owned())), sink)
 }
 
@@ -254,7 +260,7 @@ fn push(fact: Option<Fact>, sink: ByteSink) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Context, MESSAGE_BYTES, RECORDS_PER_ROUND, log, remaining_ns};
+    use super::{Context, RECORDS_PER_ROUND, WORDS_BYTES, log, remaining_ns, words};
     use crate::host::Message;
     use orchestrator_plugin_api::abi::{LogLevelId, NO_DEADLINE};
     use std::sync::mpsc::channel;
@@ -273,10 +279,18 @@ mod tests {
     }
 
     #[test]
+    fn words_are_one_short_line_that_steers_no_terminal() {
+        assert_eq!(words("\u{1b}]0;title\u{7}red\u{9b}31m\nnext\u{202e}line"), " ]0;title red 31m next line");
+        assert_eq!(words("größer als 5 €"), "größer als 5 €");
+        let long = words(&"€".repeat(WORDS_BYTES));
+        assert!(long.len() <= WORDS_BYTES && long.len() > WORDS_BYTES - 3, "{}", long.len());
+    }
+
+    #[test]
     fn a_talkative_plugin_is_cut_short() {
         let (sender, messages) = channel();
         let context = Context::leak((7, 2), Duration::from_secs(1), sender);
-        let long = "ü".repeat(MESSAGE_BYTES);
+        let long = "ü".repeat(WORDS_BYTES);
         for _ in 0..RECORDS_PER_ROUND + 50 {
             log(context.handle().context, LogLevelId(99), "t".into(), long.as_str().into());
         }
@@ -284,7 +298,7 @@ mod tests {
         assert_eq!(received.len(), RECORDS_PER_ROUND as usize);
         assert!(received.iter().all(|message| matches!(
             message,
-            Message::Log { slot: 7, generation: 2, level: 3, message } if message.len() <= MESSAGE_BYTES
+            Message::Log { slot: 7, generation: 2, level: 3, message } if message.len() <= WORDS_BYTES
         )));
         assert_eq!(context.renew_allowance(), 50);
         context.count_lost_records(7);

@@ -1,7 +1,7 @@
 //! What runs in whatever process: one object of a library, and every call into it.
 
 use super::collect::{Collector, Declared, Ledger, text};
-use super::context::Context;
+use super::context::{Context, words};
 use super::stats::Meter;
 use crate::library::Library;
 use crate::translate;
@@ -171,7 +171,7 @@ impl Engine {
         timed(|| {
             let answer =
                 object.calculate(calibration.as_slice().into(), current.as_slice().into()).into_result()?;
-            Ok((answer.processes, text(answer.reason.as_rstr()).into_owned()))
+            Ok((answer.processes, words(&text(answer.reason.as_rstr()))))
         })
     }
 
@@ -210,7 +210,8 @@ fn timed<T>(call: impl FnOnce() -> Result<T, Fault>) -> Call<T> {
     let meter = Meter::start();
     let result = call();
     let (wall, cpu) = meter.stop();
-    let result = result.map_err(|fault| Fault { message: text(fault.message.as_rstr()).into(), ..fault });
+    let result =
+        result.map_err(|fault| Fault { message: words(&text(fault.message.as_rstr())).into(), ..fault });
     Call { result, wall, cpu }
 }
 

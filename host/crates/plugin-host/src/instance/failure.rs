@@ -98,6 +98,17 @@ pub enum InstanceFault {
         /// `max_memory` in bytes.
         memory: u64,
     },
+    /// Its own process has too many threads.
+    #[error(
+        "was ended, since its process had {threads} threads, and {most} are allowed; tell its author, or take it out with \
+         `enabled: false`"
+    )]
+    Threads {
+        /// How many it had.
+        threads: u32,
+        /// How many it may have.
+        most: u32,
+    },
     /// Its own process said what makes no sense.
     #[error(
         "was ended, since its process sent {what}; tell its author, or take it out with `enabled: false`"

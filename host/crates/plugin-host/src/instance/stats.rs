@@ -169,6 +169,9 @@ pub struct RunnerUsage {
     pub cpu: Duration,
     /// Resident memory in bytes (`/proc/PID/stat`).
     pub memory: u64,
+    /// Its threads (`/proc/PID/stat`), the runner's own among them.
+    #[serde(default)]
+    pub threads: u32,
 }
 
 impl RunnerUsage {
@@ -178,7 +181,8 @@ impl RunnerUsage {
         let ticks = field_of_stat::<u64>(&stat, 14)? + field_of_stat::<u64>(&stat, 15)?;
         let cpu = Duration::from_secs_f64(ticks as f64 / clock_ticks_per_second() as f64);
         let memory = field_of_stat::<u64>(&stat, 24)? * page_size() as u64;
-        Some(Self { pid, cpu, memory })
+        let threads = field_of_stat::<u32>(&stat, 20)?;
+        Some(Self { pid, cpu, memory, threads })
     }
 }
 

@@ -203,11 +203,11 @@ impl Worker {
         self.stats.lock().unwrap_or_else(PoisonError::into_inner).cpu += cpu;
     }
 
-    /// Books what the process of the instance has used so far.
-    pub(crate) fn book_runner(&self, pid: u32) {
-        if let Some(usage) = RunnerUsage::read(pid) {
-            self.stats.lock().unwrap_or_else(PoisonError::into_inner).book_runner(usage);
-        }
+    /// Books what the process of the instance has used so far, and hands it out; nothing where it is gone.
+    pub(crate) fn book_runner(&self, pid: u32) -> Option<RunnerUsage> {
+        let usage = RunnerUsage::read(pid)?;
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner).book_runner(usage);
+        Some(usage)
     }
 
     fn tell(&self, message: Message) {

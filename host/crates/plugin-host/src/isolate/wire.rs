@@ -3,7 +3,7 @@
 //! The host believes nothing of it: see `proxy`.
 
 use crate::instance::collect::{Dropped, Pile, Room};
-use crate::instance::context::shortened;
+use crate::instance::context::words;
 use crate::instance::facts::{Fact, Question};
 use orchestrator_core::config::model::Grants;
 use orchestrator_core::metrics::{Metrics, ProcessSample};
@@ -21,8 +21,6 @@ use std::time::Duration;
 pub(super) const BATCH: usize = 64;
 /// Place of the machine's own measurement among those of a batch.
 pub(super) const SYSTEM: u32 = u32::MAX;
-/// Longest words of a fault, in bytes.
-const WORDS: usize = 4096;
 
 /// What the host wants.
 #[derive(Debug, Serialize, Deserialize)]
@@ -187,14 +185,14 @@ pub(super) struct WireFault {
 
 impl From<abi::Fault> for WireFault {
     fn from(fault: abi::Fault) -> Self {
-        let message = shortened(fault.message.as_str(), WORDS).to_owned();
+        let message = words(fault.message.as_str());
         Self { code: fault.code.0, retry_after_ms: fault.retry_after_ms, message }
     }
 }
 
 impl From<WireFault> for abi::Fault {
     fn from(fault: WireFault) -> Self {
-        let message = shortened(&fault.message, WORDS).into();
+        let message = words(&fault.message).into();
         Self { code: abi::FaultCode(fault.code), retry_after_ms: fault.retry_after_ms, message }
     }
 }

@@ -6,6 +6,7 @@ use super::super::page::Page;
 use super::super::wire::{Begin, Order, Refusal, Report};
 use super::{BYTES, PACKETS, Proxy, Stop, bounded};
 use crate::instance::collect::Declared;
+use crate::instance::context::words;
 use crate::instance::engine::Call;
 use crate::instance::failure::InstanceFault;
 use crate::instance::jobs::JobReceiver;
@@ -54,7 +55,7 @@ impl<'w> Proxy<'w> {
         worker.context.hand_out_only(&worker.spec.grants.environment);
         proxy.begin(&file, restore)?;
         proxy.born()?;
-        proxy.book_runner();
+        proxy.book_runner()?;
         Ok(proxy)
     }
 
@@ -101,8 +102,8 @@ impl<'w> Proxy<'w> {
         let worker = self.worker;
         let library = |fault| InstanceFault::Library(FileProblem::new(&worker.file.path, fault));
         match refusal {
-            Refusal::Sandbox(reason) => InstanceFault::Sandbox { reason },
-            Refusal::Library(reason) => library(FileFault::Isolated { reason }),
+            Refusal::Sandbox(reason) => InstanceFault::Sandbox { reason: words(&reason) },
+            Refusal::Library(reason) => library(FileFault::Isolated { reason: words(&reason) }),
             Refusal::NoConstructor => {
                 let reason = format!("it has no constructor of the kind {}", worker.spec.kind);
                 library(FileFault::Header { reason })

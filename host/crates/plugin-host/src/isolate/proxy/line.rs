@@ -45,16 +45,13 @@ impl Proxy<'_> {
                 None => None,
             };
             let both = [(self.socket.as_fd(), PollFlags::IN), (self.bell, PollFlags::IN)];
-            match link::wait_for(&both, left).map_err(InstanceFault::Runner)? {
-                Some([spoken, rung]) => {
-                    if rung {
-                        self.collect_jobs()?;
-                    }
-                    if spoken && self.take()? {
-                        return Ok(());
-                    }
+            if let Some([spoken, rung]) = link::wait_for(&both, left).map_err(InstanceFault::Runner)? {
+                if rung {
+                    self.collect_jobs()?;
                 }
-                None => {}
+                if spoken && self.take()? {
+                    return Ok(());
+                }
             }
         }
     }

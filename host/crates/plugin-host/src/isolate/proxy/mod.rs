@@ -18,6 +18,7 @@ use super::link::{self, Inbox};
 use super::page::Page;
 use super::wire::{Order, Report, Spent, values};
 use crate::instance::collect::Declared;
+use crate::instance::context::words;
 use crate::instance::engine::Call;
 use crate::instance::failure::InstanceFault;
 use crate::instance::jobs::JobReceiver;
@@ -44,6 +45,8 @@ const PACKETS: u32 = 200_000;
 const BYTES: usize = 64 << 20;
 /// Least time between two readings of what a runner has used.
 const BOOKED_EVERY: Duration = Duration::from_millis(500);
+/// Threads that a runner may have, whenever it is looked at.
+const THREADS: u32 = 256;
 /// No call is booked with more.
 const LONGEST_CALL: Duration = Duration::from_secs(86_400);
 
@@ -107,7 +110,7 @@ impl<'w> Proxy<'w> {
         let outcome = self.performed(job);
         self.worker.book_judging(meter.stop().1);
         let outcome = outcome?;
-        self.book_runner();
+        self.book_runner()?;
         Ok(outcome)
     }
 
@@ -138,6 +141,7 @@ impl<'w> Proxy<'w> {
                 None => {}
                 Some(Report::Calculated { spent, answer, lost_records }) => {
                     self.worker.context.count_lost_records(lost_records);
+                    let answer = answer.map(|(processes, reason)| (processes, words(&reason)));
                     return Ok(self.booked(spent, answer.map_err(Fault::from)));
                 }
                 Some(_) => return Err(self.nonsense("an answer to what it was not asked")),
@@ -187,10 +191,18 @@ impl<'w> Proxy<'w> {
         let _: Ending = self.child.end(if idle { patience } else { Duration::ZERO });
     }
 
-    fn book_runner(&mut self) {
-        if self.booked.is_none_or(|booked| booked.elapsed() >= BOOKED_EVERY) {
-            self.booked = Some(Instant::now());
-            self.worker.book_runner(self.child.id());
+    /// Reads now and then what the runner has used, and ends one that has too many threads.
+    fn book_runner(&mut self) -> Result<(), Stop> {
+        if self.booked.is_some_and(|booked| booked.elapsed() < BOOKED_EVERY) {
+            return Ok(());
+        }
+        self.booked = Some(Instant::now());
+        match self.worker.book_runner(self.child.id()) {
+            Some(usage) if usage.threads > THREADS => {
+                self.child.end(Duration::ZERO);
+                Err(InstanceFault::Threads { threads: usage.threads, most: THREADS }.into())
+            }
+            _ => Ok(()),
         }
     }
 }
