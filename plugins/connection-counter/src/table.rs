@@ -143,10 +143,23 @@ mod tests {
             let (server, _) = listener.accept().unwrap();
             let mut tables = Tables::default();
             let table = tables.of_process(std::process::id()).unwrap();
-            let on_port = || table.connections().iter().filter(|found| found.is_on(local.port()));
+            // Others of this machine may use the same number.
+            let ours = sockets_of_this_process();
+            let own = table.connections().iter().filter(|found| ours.contains(&found.inode));
+            let on_port = || own.clone().filter(|found| found.is_on(local.port()));
             assert_eq!(on_port().filter(|found| found.is_established()).count(), 2, "{address}");
             assert_eq!(on_port().filter(|found| found.is_listening()).count(), 1, "{address}");
             drop((client, server));
         }
+    }
+
+    /// Inodes of the sockets that this process holds.
+    fn sockets_of_this_process() -> Vec<u64> {
+        let links = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+        let targets = links.filter_map(|link| std::fs::read_link(link.path()).ok());
+        let inode = |target: std::path::PathBuf| {
+            target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+        };
+        targets.filter_map(inode).collect()
     }
 }
