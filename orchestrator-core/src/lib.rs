@@ -18,4 +18,4 @@ pub mod validation;
 pub mod view;
 
 pub use ids::{AttemptId, RunId, SlotId, TaskId};
-pub use units::{Bytes, Millicores, Timestamp};
+pub use units::{Bytes, Timestamp};

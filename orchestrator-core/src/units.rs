@@ -61,17 +61,6 @@ impl fmt::Display for Bytes {
     }
 }
 
-/// CPU in thousandths of one core: 1500 is one and a half cores kept busy.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Millicores(pub u64);
-
-impl fmt::Display for Millicores {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.2} cores", self.0 as f64 / 1000.0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,8 +1,7 @@
 //! A plugin host whose instances change while rounds go on, and every value that it ever told.
 
 use crate::fixtures::Crate;
-use crate::world::{runner, spec};
-use orchestrator_core::config::model::Isolation;
+use crate::world::{begin, spec};
 use orchestrator_core::metrics::Metrics;
 use orchestrator_core::scheduler::CapacityAnswer;
 use orchestrator_plugin_api::PluginKind;
@@ -15,8 +14,8 @@ use rustix::process::Pid;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 /// How long anything may take on a slow machine.
@@ -85,17 +84,8 @@ impl Stage {
     pub(crate) fn start(specs: &[InstanceSpec], options: &StartOptions) -> Self {
         let directory = crate::world::directory(&[]);
         install(directory.path(), 1);
-        let (sender, events) = channel();
-        let sender = Mutex::new(sender);
-        let sink = Arc::new(move |event| {
-            let _ = sender.lock().expect("a sender").send(event);
-        });
-        let mut options = options.clone();
-        if specs.iter().any(|spec| spec.isolation != Isolation::InProcess) {
-            options.runner.get_or_insert_with(runner);
-        }
         let catalog = Catalog::scan([directory.path()]);
-        let (host, failures) = PluginHost::start(&catalog, specs, &options, sink);
+        let (host, failures, events) = begin(&catalog, specs, options);
         assert!(failures.is_empty(), "{failures:?}");
         Self {
             directory,

@@ -69,6 +69,25 @@ pub(crate) fn runner() -> Runner {
     Runner { program: artifacts::orchestrator(), arguments: vec!["plugin-runner".into()] }
 }
 
+/// Starts a plugin host whose events can be received; isolated instances get their runner.
+pub(crate) fn begin(
+    catalog: &Catalog,
+    specs: &[InstanceSpec],
+    options: &StartOptions,
+) -> (PluginHost, Vec<InstanceFailure>, Receiver<PluginEvent>) {
+    let (sender, events) = channel();
+    let sender = Mutex::new(sender);
+    let sink = Arc::new(move |event| {
+        let _ = sender.lock().expect("a sender").send(event);
+    });
+    let mut options = options.clone();
+    if specs.iter().any(|spec| spec.isolation != Isolation::InProcess) {
+        options.runner.get_or_insert_with(runner);
+    }
+    let (host, failures) = PluginHost::start(catalog, specs, &options, sink);
+    (host, failures, events)
+}
+
 /// A plugin host at work.
 pub(crate) struct World {
     pub(crate) host: PluginHost,
@@ -102,16 +121,7 @@ impl World {
         specs: &[InstanceSpec],
         options: &StartOptions,
     ) -> Self {
-        let (sender, events) = channel();
-        let sender = Mutex::new(sender);
-        let sink = Arc::new(move |event| {
-            let _ = sender.lock().expect("a sender").send(event);
-        });
-        let mut options = options.clone();
-        if specs.iter().any(|spec| spec.isolation != Isolation::InProcess) {
-            options.runner.get_or_insert_with(runner);
-        }
-        let (host, failures) = PluginHost::start(&Catalog::scan(directories), specs, &options, sink);
+        let (host, failures, events) = begin(&Catalog::scan(directories), specs, options);
         let built_in = Metrics::from([("system.cpu.percent".to_owned(), 10.0)]);
         let (said, failed, late, reloads) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         Self { host, failures, events, rounds: 0, built_in, said, failed, late, reloads }

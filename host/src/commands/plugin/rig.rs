@@ -12,6 +12,7 @@ use orchestrator_core::config::model::{Isolation, Plugin, Plugins};
 use orchestrator_core::metrics::Metrics;
 use orchestrator_core::scheduler::{CapacityAnswer, ProcessIdentity};
 use orchestrator_core::{AttemptId, TaskId};
+use orchestrator_exec_local::start_ticks;
 use orchestrator_plugin_host::{
     Catalog, ClassDescriptor, InstanceFailure, InstanceSpec, InstanceStats, PluginControl, PluginHost,
     PluginKind, Runner, StartOptions,
@@ -167,7 +168,8 @@ impl Subjects {
     /// # Errors
     /// It is not there.
     pub(super) fn add(&mut self, pid: u32) -> io::Result<()> {
-        let identity = ProcessIdentity { pid, start_ticks: start_ticks(pid)? };
+        let start_ticks = start_ticks(pid).ok_or(io::ErrorKind::NotFound)?;
+        let identity = ProcessIdentity { pid, start_ticks };
         let attempt = AttemptId(self.targets.len() as u64 + 1);
         self.targets.push(ProbeTarget { attempt, identity });
         Ok(())
@@ -242,15 +244,4 @@ impl Drop for Subjects {
             let _ = child.wait();
         }
     }
-}
-
-/// Field 22 of `/proc/PID/stat`.
-fn start_ticks(pid: u32) -> io::Result<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let fields = stat.rsplit_once(')').map(|(_, rest)| rest).unwrap_or_default();
-    fields
-        .split_whitespace()
-        .nth(19)
-        .and_then(|field| field.parse().ok())
-        .ok_or(io::ErrorKind::InvalidData.into())
 }
