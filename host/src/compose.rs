@@ -10,7 +10,7 @@ use std::time::Duration;
 use orchestrator_core::capacity::Baseline;
 use orchestrator_core::config::model::{Config, Durability, ResumeKey};
 use orchestrator_core::plan::{CommandPlan, uses_private_output};
-use orchestrator_core::scheduler::{InputPath, Policy, Restored, Scheduler, StoredTask, TaskState};
+use orchestrator_core::scheduler::{InputPath, KnownTasks, Policy, Restored, Scheduler, TaskState};
 use orchestrator_core::validation::OutputRules;
 use orchestrator_core::{AttemptId, RunId, TaskId};
 use orchestrator_exec_local::{LocalExecutor, Options, orphans};
@@ -66,7 +66,9 @@ impl OpenState {
         };
         let options = OpenOptions { fresh: wishes.fresh, retention };
         let directory = StateDir::open(&config.state_directory(), &options)?;
-        let Loaded { tasks, mut stale, next_attempt } = directory.load(&fingerprints.command)?;
+        let mut tasks = KnownTasks::default();
+        let Loaded { mut stale, next_attempt } =
+            directory.load(&fingerprints.command, |task| tasks.add(task))?;
         let mut remarks: Vec<String> = directory.recovery().sentence().into_iter().collect();
         let ended = end_orphans(&directory, &tasks)?;
         if ended > 0 {
@@ -93,10 +95,10 @@ impl OpenState {
 
     /// Names of tasks that earlier runs attempted and that are not completed, or new work again, for the views.
     pub(crate) fn known(&self) -> Vec<(TaskId, InputPath)> {
-        let stale = |task: &StoredTask| self.restored.stale.binary_search(&task.task).is_ok();
-        let open =
-            self.restored.tasks.iter().filter(|task| task.state != TaskState::Completed || stale(task));
-        open.map(|task| (task.task, task.path.clone())).collect()
+        let Restored { tasks, stale, .. } = &self.restored;
+        let is_stale = |task: TaskId| stale.binary_search(&task).is_ok();
+        let open = tasks.states().filter(|(task, state)| *state != TaskState::Completed || is_stale(*task));
+        open.map(|(task, _)| (task, tasks.path(task))).collect()
     }
 
     /// The baseline that would be reused.
@@ -106,13 +108,12 @@ impl OpenState {
 }
 
 /// Ends what a killed host left running.
-fn end_orphans(directory: &StateDir, tasks: &[StoredTask]) -> Result<usize, Failure> {
+fn end_orphans(directory: &StateDir, tasks: &KnownTasks) -> Result<usize, Failure> {
     let recovery = directory.recovery();
     if !recovery.unclean || recovery.rebooted {
         return Ok(0);
     }
-    let open = tasks.iter().filter_map(|task| task.detail.open.as_ref()?.identity);
-    let recorded: Vec<_> = open.collect();
+    let recorded: Vec<_> = tasks.open().filter_map(|open| open.identity).collect();
     Ok(orphans::kill_orphans(directory.state_id(), &recorded, ORPHAN_PATIENCE)?)
 }
 
@@ -187,14 +188,9 @@ pub(crate) fn compose(
         calibration_key: fingerprints.calibration,
         config_digest: fingerprints.config,
     };
-    let keep: BTreeSet<AttemptId> = restored
-        .tasks
-        .iter()
-        .filter_map(|task| task.detail.open.as_ref())
-        .filter(|open| open.accepted.is_some())
-        .map(|open| open.attempt)
-        .collect();
-    let known = KnownPaths::new(restored.tasks.iter().map(|task| task.path.as_bytes()));
+    let keep: BTreeSet<AttemptId> =
+        restored.tasks.open().filter(|open| open.accepted.is_some()).map(|open| open.attempt).collect();
+    let known = KnownPaths::new(&restored.tasks);
     // Known when the store begins the run, which is before anything can be checked.
     let run_id = Arc::new(OnceLock::new());
     let mut options = files_options(config, Arc::new(move |path: &[u8]| known.contains(path)));

@@ -8,8 +8,8 @@ use super::stopping::Mode;
 use super::tasks::Tasks;
 use super::timers::Timers;
 use super::{
-    CapacityAnswer, Command, Counts, Discovered, Event, Fact, Fingerprint, Policy, RunFault, ScanReport,
-    StoredTask, TaskState, TerminationReason,
+    CapacityAnswer, Command, Counts, Discovered, Event, Fact, Fingerprint, KnownTasks, Policy, RunFault,
+    ScanReport, StoredTask, TaskState, TerminationReason,
 };
 use crate::capacity::bottleneck::Bottleneck;
 use crate::capacity::control::{Control, ControlState};
@@ -31,8 +31,8 @@ pub struct Step {
 /// What a state directory knows at the start of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Restored {
-    /// Its tasks, in order of id.
-    pub tasks: Vec<StoredTask>,
+    /// Its tasks.
+    pub tasks: KnownTasks,
     /// Tasks that are new work because the command changed since they became final.
     pub stale: Vec<TaskId>,
     /// Try again what had failed for good.
@@ -103,10 +103,7 @@ impl Scheduler {
     /// A scheduler over what the state knows. Nothing happens before [`Event::RunStarted`].
     #[must_use]
     pub fn new(policy: Policy, restored: Restored) -> Self {
-        let mut tasks = Tasks::default();
-        for task in restored.tasks {
-            tasks.restore(task);
-        }
+        let KnownTasks(tasks) = restored.tasks;
         let mut answers = Answers::new(policy.limits, policy.capacity_plugins);
         let control =
             law_of(&policy).map(|rules| Control::restore(rules, &restored.learned.unwrap_or_default()));
@@ -238,20 +235,24 @@ impl Scheduler {
         if !self.tasks.see(task) {
             return;
         }
-        self.note_size(task, found.fingerprint);
         if new {
+            self.note_size(task, found.fingerprint);
             if let Some(print) = found.fingerprint.filter(|_| self.calibration.is_open()) {
                 self.sizes.push((print.size, task));
             }
             return self.queue.discovered(task);
         }
         match self.tasks.state(task) {
-            TaskState::Pending | TaskState::Terminated => match self.stored_retry(task, now) {
-                Some(at) => self.queue.delay(task, at),
-                None => self.queue.discovered(task),
-            },
+            TaskState::Pending | TaskState::Terminated => {
+                self.note_size(task, found.fingerprint);
+                match self.stored_retry(task, now) {
+                    Some(at) => self.queue.delay(task, at),
+                    None => self.queue.discovered(task),
+                }
+            }
             TaskState::Completed | TaskState::Failed => {
                 if self.is_new_work(task, found.fingerprint) {
+                    self.note_size(task, found.fingerprint);
                     self.record(Fact::TaskReset { task, at: now });
                     self.queue.discovered(task);
                 }
@@ -276,17 +277,18 @@ impl Scheduler {
         if self.stale.binary_search(&task).is_ok() || failed && self.retry_failed {
             return true;
         }
-        match (found, self.tasks.final_print(task), self.policy.resume_key) {
-            (Some(new), Some(old), ResumeKey::Metadata | ResumeKey::Content) => new != old,
-            (Some(_), None, _) => failed,
-            (Some(_), Some(_), ResumeKey::Lenient) | (None, ..) => false,
+        let Some(found) = found else { return false };
+        match (self.tasks.was_final_under(task, found), self.policy.resume_key) {
+            (Some(same), ResumeKey::Metadata | ResumeKey::Content) => !same,
+            (Some(_), ResumeKey::Lenient) => false,
+            (None, _) => failed,
         }
     }
 
     /// The scan is over. Unfinished tasks of earlier runs whose input it did not find stay as they are: their files may
     /// come back, or were removed because nobody wants them any more.
     fn scan_finished(&mut self, report: ScanReport) {
-        self.missing = self.tasks.unseen_pending().len() as u64;
+        self.missing = self.tasks.unseen_pending();
         self.scan = Some(report);
         self.arrange_queue();
     }

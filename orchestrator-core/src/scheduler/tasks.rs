@@ -1,14 +1,14 @@
-//! The table of tasks: states, paths and the fold of facts.
+//! The tasks: states, paths and the fold of facts.
 //!
-//! Sized for ten million waiting tasks: a path is bytes in one arena, a task is 8 bytes beside it (offset and length
-//! packed, plus one byte of state); only tasks that were ever attempted and are not completed have more, in a map.
+//! Sized for ten million waiting tasks: what every task has lies in a [`Table`]; only tasks that were ever attempted and
+//! are not completed have more, in a map.
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
+use std::num::NonZeroU64;
 
-use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
 
+use super::table::Table;
 use super::{Fact, Fingerprint, InputPath, OutputRecord, ProcessIdentity};
 use crate::{AttemptId, TaskId, Timestamp};
 
@@ -46,7 +46,7 @@ impl TaskState {
         }
     }
 
-    fn from_u8(value: u8) -> Self {
+    pub(super) fn from_u8(value: u8) -> Self {
         match value {
             1 => Self::Calibrating,
             2 => Self::Running,
@@ -132,141 +132,92 @@ impl Counts {
     }
 }
 
-/// FNV-1a (Fowler, Noll, Vo): a fixed hasher, so that core behaves the same in every run.
-#[derive(Clone)]
-struct Fnv(u64);
-
-impl Default for Fnv {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Hasher for Fnv {
-    fn finish(&self) -> u64 {
-        // The table uses the top seven bits: mix them.
-        self.0 ^ (self.0 >> 29).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-}
-
-fn hash(path: &[u8]) -> u64 {
-    BuildHasherDefault::<Fnv>::default().hash_one(path)
-}
-
-/// Arena entry: 40 bits of offset (a terabyte of names), 16 of length, 8 of state.
-#[derive(Clone, Copy)]
-struct Entry(u64);
-
-impl Entry {
-    fn new(offset: usize, length: usize) -> Self {
-        Self((offset as u64) << 24 | (length as u64 & 0xffff) << 8)
-    }
-    fn range(self) -> std::ops::Range<usize> {
-        let offset = (self.0 >> 24) as usize;
-        offset..offset + ((self.0 >> 8) & 0xffff) as usize
-    }
-    fn state(self) -> TaskState {
-        TaskState::from_u8(self.0 as u8 & 0x0f)
-    }
-    fn set_state(&mut self, state: TaskState) {
-        self.0 = self.0 & !0x0f | state as u64;
-    }
-    /// Whether a scan of this run has found it.
-    fn seen(self) -> bool {
-        self.0 & SEEN != 0
-    }
-    /// An id that no task has yet: left between the ids of restored tasks, given to later discoveries.
-    fn is_hole(self) -> bool {
-        self.0 >> 8 & 0xffff == 0
-    }
-}
-
-const SEEN: u64 = 0x10;
-
-/// The table of tasks.
+/// The tasks of a run.
 #[derive(Clone, Default)]
 pub(super) struct Tasks {
-    names: Vec<u8>,
-    entries: Vec<Entry>,
-    index: HashTable<u32>,
+    table: Table,
     details: BTreeMap<TaskId, StoredState>,
-    /// Tasks that were final when restored, in order of id: the fingerprint, to notice inputs changed since, and how
-    /// many attempts they took, so that numbers go on when they are new work.
-    finals: Vec<(TaskId, u32, Option<Fingerprint>)>,
+    /// Tasks that were final when restored, in order of id.
+    finals: Vec<Final>,
     counts: Counts,
     /// Where to look for the next hole.
     hole: usize,
     restored: usize,
 }
 
+/// What is kept of a task that was final when restored: how many attempts it took, so that numbers go on when it is new
+/// work, and its fingerprint's hash, to notice an input changed since.
+#[derive(Clone, Copy)]
+struct Final {
+    task: TaskId,
+    attempts: u32,
+    print: Option<NonZeroU64>,
+}
+
+/// Tells fingerprints apart (but for one pair in 2⁶⁴). (Finalizer of splitmix64, Steele, Lea and Flood 2014.)
+fn print_hash(print: Fingerprint) -> NonZeroU64 {
+    let mixed = |number: u64| {
+        let z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    };
+    let hash = mixed(mixed(print.size) ^ print.version.cast_unsigned());
+    NonZeroU64::new(hash).unwrap_or(NonZeroU64::MIN)
+}
+
 impl Tasks {
     /// Adds a task unless its path is known. Returns its id and whether it is new; `None` when the path cannot be a
     /// task's (empty, or longer than 65,535 bytes).
     pub(super) fn insert(&mut self, path: &[u8]) -> Option<(TaskId, bool)> {
-        if path.is_empty() || path.len() > 0xffff || self.entries.len() >= u32::MAX as usize {
+        if path.is_empty() || path.len() > 0xffff || self.table.len() >= u32::MAX as usize {
             return None;
         }
-        let hashed = hash(path);
-        let (names, entries) = (&self.names, &self.entries);
-        if let Some(known) = self.index.find(hashed, |id| &names[entries[*id as usize].range()] == path) {
-            return Some((TaskId(*known), false));
+        if let Some(known) = self.table.find(path) {
+            return Some((known, false));
         }
         let id = self.next_id();
-        self.place(id, path, hashed);
-        self.counts.pending += 1;
-        Some((TaskId(id), true))
+        let placed = self.table.place(id, path);
+        self.counts.pending += u64::from(placed);
+        placed.then_some((id, true))
     }
 
     /// The id of a path.
     pub(super) fn find(&self, path: &[u8]) -> Option<TaskId> {
-        let found = self.index.find(hash(path), |id| &self.names[self.entries[*id as usize].range()] == path);
-        found.map(|id| TaskId(*id))
-    }
-
-    /// Puts a path under an id, which is a hole or the next one.
-    fn place(&mut self, id: u32, path: &[u8], hashed: u64) {
-        let entry = Entry::new(self.names.len(), path.len());
-        match self.entries.get_mut(id as usize) {
-            Some(hole) => *hole = entry,
-            None => self.entries.push(entry),
-        }
-        self.names.extend_from_slice(path);
-        let (names, entries) = (&self.names, &self.entries);
-        self.index.insert_unique(hashed, id, |id| hash(&names[entries[*id as usize].range()]));
+        self.table.find(path)
     }
 
     /// The next free id: a hole left by [`Tasks::restore`], or one past the last.
-    fn next_id(&mut self) -> u32 {
-        while self.hole < self.restored && !self.entries[self.hole].is_hole() {
+    fn next_id(&mut self) -> TaskId {
+        while self.hole < self.restored && !self.table.is_hole(TaskId(self.hole as u32)) {
             self.hole += 1;
         }
-        if self.hole < self.restored { self.hole as u32 } else { self.entries.len() as u32 }
+        TaskId(if self.hole < self.restored { self.hole as u32 } else { self.table.len() as u32 })
     }
 
     /// Restores a loaded task under its own id; ids between that were never recorded become holes. Tasks must come in
     /// order of id, before any discovery. A row that cannot be a task's (bad path, id out of order) is left out:
     /// its input will be discovered again.
     pub(super) fn restore(&mut self, stored: StoredTask) {
-        let (id, path) = (stored.task.0 as usize, stored.path.as_bytes());
-        if path.is_empty() || path.len() > 0xffff || id < self.entries.len() || self.find(path).is_some() {
+        let StoredTask { task, path, state, detail } = stored;
+        let path = path.as_bytes();
+        let id = task.0 as usize;
+        if path.is_empty() || path.len() > 0xffff || id < self.table.len() || self.find(path).is_some() {
             return;
         }
-        self.entries.resize(id, Entry::new(0, 0));
-        self.place(stored.task.0, path, hash(path));
-        self.restored = self.entries.len();
-        self.counts.pending += 1;
-        self.set_state(stored.task, stored.state);
-        let is_final = matches!(stored.state, TaskState::Completed | TaskState::Failed);
-        if is_final {
-            self.finals.push((stored.task, stored.detail.attempts, stored.detail.fingerprint));
+        self.table.skip_to(task);
+        if !self.table.place(task, path) {
+            return;
         }
-        if stored.state != TaskState::Completed {
-            self.details.insert(stored.task, stored.detail);
+        self.restored = self.table.len();
+        self.counts.pending += 1;
+        self.set_state(task, state);
+        if matches!(state, TaskState::Completed | TaskState::Failed) {
+            let print = detail.fingerprint.map(print_hash);
+            self.finals.push(Final { task, attempts: detail.attempts, print });
+        }
+        if state != TaskState::Completed {
+            self.details.insert(task, detail);
         }
     }
 
@@ -277,41 +228,42 @@ impl Tasks {
 
     /// Notes that a scan found the task; returns whether it had not been found before in this run.
     pub(super) fn see(&mut self, task: TaskId) -> bool {
-        let Some(entry) = self.entries.get_mut(task.0 as usize) else { return false };
-        let first = !entry.seen();
-        entry.0 |= SEEN;
-        first
+        self.table.see(task)
     }
 
-    /// Restored tasks that wait but that no scan of this run has found.
-    pub(super) fn unseen_pending(&self) -> Vec<TaskId> {
-        let pending =
-            |entry: &Entry| !entry.is_hole() && !entry.seen() && entry.state() == TaskState::Pending;
-        (0..self.restored).filter(|id| pending(&self.entries[*id])).map(|id| TaskId(id as u32)).collect()
+    /// How many restored tasks wait that no scan of this run has found.
+    pub(super) fn unseen_pending(&self) -> u64 {
+        let pending = |task: &TaskId| {
+            !self.table.is_hole(*task) && !self.table.seen(*task) && self.state(*task) == TaskState::Pending
+        };
+        (0..self.restored).map(|id| TaskId(id as u32)).filter(pending).count() as u64
     }
 
-    /// The fingerprint under which a restored task became final.
-    pub(super) fn final_print(&self, task: TaskId) -> Option<Fingerprint> {
-        let at = self.finals.binary_search_by_key(&task, |(task, ..)| *task).ok()?;
-        self.finals[at].2
+    fn as_final(&self, task: TaskId) -> Option<&Final> {
+        let at = self.finals.binary_search_by_key(&task, |one| one.task).ok()?;
+        self.finals.get(at)
+    }
+
+    /// Whether a restored task became final under this fingerprint; `None` when it had none.
+    pub(super) fn was_final_under(&self, task: TaskId, print: Fingerprint) -> Option<bool> {
+        Some(self.as_final(task)?.print? == print_hash(print))
     }
 
     /// How many attempts a task had taken that was final when restored.
     fn final_attempts(&self, task: TaskId) -> u32 {
-        let at = self.finals.binary_search_by_key(&task, |(task, ..)| *task);
-        at.map_or(0, |at| self.finals[at].1)
+        self.as_final(task).map_or(0, |one| one.attempts)
     }
 
     pub(super) fn len(&self) -> usize {
-        self.entries.len()
+        self.table.len()
     }
 
     pub(super) fn path(&self, task: TaskId) -> InputPath {
-        InputPath::new(self.entries.get(task.0 as usize).map_or(&[], |entry| &self.names[entry.range()]))
+        self.table.path(task)
     }
 
     pub(super) fn state(&self, task: TaskId) -> TaskState {
-        self.entries.get(task.0 as usize).map_or(TaskState::Pending, |entry| entry.state())
+        self.table.state(task)
     }
 
     pub(super) fn detail(&self, task: TaskId) -> Option<&StoredState> {
@@ -327,12 +279,14 @@ impl Tasks {
         self.details.iter().filter(|(_, detail)| detail.open.is_some()).map(|(task, detail)| (*task, detail))
     }
 
+    /// All tasks, in order of id.
+    pub(super) fn ids(&self) -> impl Iterator<Item = TaskId> + '_ {
+        (0..self.table.len() as u32).map(TaskId).filter(|task| !self.table.is_hole(*task))
+    }
+
     /// Tasks that were ever attempted, in order of id: what a store would hold.
     pub(super) fn recorded(&self) -> impl Iterator<Item = StoredTask> + '_ {
-        (0..self.entries.len() as u32).map(TaskId).filter_map(|task| {
-            if self.entries[task.0 as usize].is_hole() {
-                return None;
-            }
+        self.ids().filter_map(|task| {
             let detail = self.details.get(&task).cloned();
             let state = self.state(task);
             (detail.is_some() || state != TaskState::Pending).then(|| StoredTask {
@@ -345,10 +299,12 @@ impl Tasks {
     }
 
     fn set_state(&mut self, task: TaskId, state: TaskState) {
-        let Some(entry) = self.entries.get_mut(task.0 as usize) else { return };
-        *self.counts.slot(entry.state()) -= 1;
+        if self.table.is_hole(task) {
+            return;
+        }
+        *self.counts.slot(self.state(task)) -= 1;
         *self.counts.slot(state) += 1;
-        entry.set_state(state);
+        self.table.set_state(task, state);
     }
 
     /// Applies a fact: the only way in which a task's durable state changes.
@@ -423,6 +379,6 @@ impl Tasks {
 
     /// Bytes that the table occupies, for the bench of memory a queued task.
     pub(super) fn heap_bytes(&self) -> usize {
-        self.names.capacity() + self.entries.capacity() * size_of::<Entry>() + self.index.allocation_size()
+        self.table.heap_bytes()
     }
 }

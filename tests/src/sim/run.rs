@@ -55,7 +55,7 @@ impl<'a> Run<'a> {
         let baseline = ledger.baseline.is_some();
         let oracle = Oracle::new(policy.clone(), ledger.clone(), stale.clone(), retry_failed, baseline);
         let restored = Restored {
-            tasks: ledger.restored(),
+            tasks: ledger.restored().into_iter().collect(),
             stale,
             retry_failed,
             next_attempt: ledger.last_attempt + 1,

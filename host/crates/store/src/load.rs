@@ -19,29 +19,32 @@ use crate::sql::translate;
 /// What the scheduler starts from.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Loaded {
-    /// All tasks that were ever launched, in order of id.
-    pub tasks: Vec<StoredTask>,
     /// Final tasks (COMPLETED or FAILED) whose last attempt was made under another command: new work.
     pub stale: Vec<TaskId>,
     /// The first attempt id never given out.
     pub next_attempt: u64,
 }
 
-/// Reads all tasks. An open attempt that was made under another command than `command_hash` comes without its
-/// accepted outputs, so that it is settled as lost instead of being published.
-pub(crate) fn load(connection: &Connection, path: &Path, command_hash: &str) -> Result<Loaded, StoreError> {
+/// Hands out all tasks that were ever launched, in order of id. An open attempt that was made under another command than
+/// `command_hash` comes without its accepted outputs, so that it is settled as lost instead of being published.
+pub(crate) fn load(
+    connection: &Connection,
+    path: &Path,
+    command_hash: &str,
+    mut each: impl FnMut(StoredTask),
+) -> Result<Loaded, StoreError> {
     let wrong = translate(path);
     let damaged = |what: String| StoreError::Damaged { path: path.to_path_buf(), what };
     let totals = Totals::read(connection, path)?;
     let command = find_command(connection, command_hash).map_err(wrong)?;
     let mut loaded = Loaded { next_attempt: totals.next_attempt, ..Loaded::default() };
-    let mut digest = 0_u64;
+    let (mut count, mut digest) = (0_u64, 0_u64);
     let sql = format!("SELECT {TASK_COLUMNS} FROM tasks ORDER BY id");
     let mut statement = connection.prepare(&sql).map_err(wrong)?;
     let mut rows = statement.query([]).map_err(wrong)?;
     while let Some(row) = rows.next().map_err(wrong)? {
         let (Some(task), crc) = TaskRow::read(row).map_err(wrong)? else {
-            return Err(damaged(format!("the row of task {} is broken", loaded.tasks.len())));
+            return Err(damaged(format!("the row of task {count} is broken")));
         };
         digest = digest.wrapping_add(share(task.id.0, crc));
         let same_command = task.command.is_some() && task.command == command;
@@ -54,13 +57,13 @@ pub(crate) fn load(connection: &Connection, path: &Path, command_hash: &str) -> 
             }
             _ => None,
         };
-        loaded.tasks.push(stored(task, open));
+        each(stored(task, open));
+        count += 1;
     }
-    if (loaded.tasks.len() as u64, digest) != (totals.tasks, totals.digest) {
+    if (count, digest) != (totals.tasks, totals.digest) {
         return Err(damaged(format!(
-            "{} tasks are recorded, {} were found, or not as recorded",
-            totals.tasks,
-            loaded.tasks.len()
+            "{} tasks are recorded, {count} were found, or not as recorded",
+            totals.tasks
         )));
     }
     Ok(loaded)
@@ -114,36 +117,52 @@ pub(crate) fn verify_attempts(connection: &Connection, path: &Path) -> Result<()
     Ok(())
 }
 
-/// Calls `each` with the published files of every COMPLETED task, in order of id.
+/// Calls `each` with the published files of every COMPLETED task that has any, in order of id.
 pub(crate) fn published(
     connection: &Connection,
     path: &Path,
     mut each: impl FnMut(TaskId, Vec<OutputRecord>),
 ) -> Result<(), StoreError> {
     let wrong = translate(path);
-    let sql = "SELECT t.id, t.path, a.outputs FROM tasks t JOIN attempts a ON a.task = t.id
-               WHERE t.state = ?1 AND a.outcome = ?2 ORDER BY t.id, a.id";
+    // One pass over the attempts, in their own order; only for those with outputs the task is looked up.
+    let sql = "SELECT task, outputs FROM attempts WHERE outcome = ?1 ORDER BY task, id";
     let mut statement = connection.prepare(sql).map_err(wrong)?;
-    let states = [TaskState::Completed as i64, Outcome::Completed as i64];
-    let mut rows = statement.query(states).map_err(wrong)?;
-    let mut last: Option<(TaskId, Vec<OutputRecord>)> = None;
-    while let Some(row) = rows.next().map_err(wrong)? {
-        let task = TaskId(row.get(0).map_err(wrong)?);
-        let input = row.get_ref(1).map_err(wrong)?.as_blob().unwrap_or_default();
-        let blob: Option<Vec<u8>> = row.get(2).map_err(wrong)?;
-        let Some(outputs) = outputs::decode(&blob.unwrap_or_default(), input) else {
-            let what = format!("the outputs of task {task} are broken");
-            return Err(StoreError::Damaged { path: path.to_path_buf(), what });
-        };
+    let mut rows = statement.query([Outcome::Completed as i64]).map_err(wrong)?;
+    let mut last: Option<(u32, Option<Vec<u8>>)> = None;
+    loop {
+        let row = rows.next().map_err(wrong)?;
+        let next = row.map(|row| Ok((row.get(0)?, row.get(1)?))).transpose().map_err(wrong)?;
         // A task that was done again has several completed attempts: the last one counts.
-        if let Some((before, outputs)) = last.replace((task, outputs))
-            && before != task
+        let same = matches!((&last, &next), (Some((before, _)), Some((task, _))) if before == task);
+        let over = next.is_none();
+        if let Some((task, Some(blob))) = std::mem::replace(&mut last, next)
+            && !same
+            && let Some(outputs) = outputs_of(connection, path, task, &blob)?
         {
-            each(before, outputs);
+            each(TaskId(task), outputs);
+        }
+        if over {
+            return Ok(());
         }
     }
-    if let Some((task, outputs)) = last {
-        each(task, outputs);
-    }
-    Ok(())
+}
+
+/// What a COMPLETED task published; `None` for one that is to be done again.
+fn outputs_of(
+    connection: &Connection,
+    path: &Path,
+    task: u32,
+    blob: &[u8],
+) -> Result<Option<Vec<OutputRecord>>, StoreError> {
+    let wrong = translate(path);
+    let sql = "SELECT path FROM tasks WHERE id = ?1 AND state = ?2";
+    let mut statement = connection.prepare_cached(sql).map_err(wrong)?;
+    let mut rows = statement.query([i64::from(task), TaskState::Completed as i64]).map_err(wrong)?;
+    let Some(row) = rows.next().map_err(wrong)? else { return Ok(None) };
+    let input = row.get_ref(0).map_err(wrong)?.as_blob().unwrap_or_default();
+    let damaged = || StoreError::Damaged {
+        path: path.to_path_buf(),
+        what: format!("the outputs of task {task} are broken"),
+    };
+    outputs::decode(blob, input).map(Some).ok_or_else(damaged)
 }

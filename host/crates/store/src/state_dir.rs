@@ -6,7 +6,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use orchestrator_core::capacity::Baseline;
-use orchestrator_core::scheduler::OutputRecord;
+use orchestrator_core::scheduler::{OutputRecord, StoredTask};
 use orchestrator_core::{RunId, TaskId};
 use orchestrator_ports::{Sink, StoreEvent};
 use rusqlite::config::DbConfig;
@@ -105,12 +105,13 @@ impl StateDir {
         &self.recovery
     }
 
-    /// Reads all tasks back and holds them against their checksums. To be called before [`StateDir::start`].
+    /// Reads all tasks back, in order of id, and holds them against their checksums; `each` gets one at a time, so that
+    /// millions of them are never in memory twice. To be called before [`StateDir::start`].
     ///
     /// # Errors
     /// `Damaged` when a row is broken, missing or too many.
-    pub fn load(&self, command_hash: &str) -> Result<Loaded, StoreError> {
-        load::load(&self.connection, &self.path, command_hash)
+    pub fn load(&self, command_hash: &str, each: impl FnMut(StoredTask)) -> Result<Loaded, StoreError> {
+        load::load(&self.connection, &self.path, command_hash, each)
     }
 
     /// Calls `each` with the published files of every COMPLETED task, in order of id, so that the caller can make

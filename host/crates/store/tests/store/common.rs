@@ -8,10 +8,13 @@ use std::time::Duration;
 use orchestrator_core::metrics::Usage;
 use orchestrator_core::scheduler::{
     Counts, ExitStatus, Fact, FailureReason, Fingerprint, InputPath, OutputRecord, ProcessIdentity,
+    StoredTask,
 };
 use orchestrator_core::{AttemptId, Bytes, SlotId, TaskId, Timestamp};
 use orchestrator_ports::{Record, Store, StoreEvent, SyncMode};
-use orchestrator_store::{OpenOptions, RunEnd, RunInfo, SqliteStore, StateDir, StoreError, StoreGuard};
+use orchestrator_store::{
+    Loaded, OpenOptions, RunEnd, RunInfo, SqliteStore, StateDir, StoreError, StoreGuard,
+};
 
 /// Longer than anything takes on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
@@ -21,6 +24,26 @@ pub(crate) struct Live {
     pub(crate) guard: StoreGuard,
     pub(crate) events: Receiver<StoreEvent>,
     number: u64,
+}
+
+/// All that a state holds.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) struct All {
+    pub(crate) tasks: Vec<StoredTask>,
+    pub(crate) stale: Vec<TaskId>,
+    pub(crate) next_attempt: u64,
+}
+
+pub(crate) trait LoadAll {
+    fn all(&self, command: &str) -> Result<All, StoreError>;
+}
+
+impl LoadAll for StateDir {
+    fn all(&self, command: &str) -> Result<All, StoreError> {
+        let mut tasks = Vec::new();
+        let Loaded { stale, next_attempt } = self.load(command, |task| tasks.push(task))?;
+        Ok(All { tasks, stale, next_attempt })
+    }
 }
 
 pub(crate) fn info() -> RunInfo {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use orchestrator_core::scheduler::TaskState;
 use orchestrator_ports::SyncMode;
-use orchestrator_store::{Loaded, OpenOptions, StateDir, StateReader, StoreError};
+use orchestrator_store::{OpenOptions, StateDir, StateReader, StoreError};
 
 use crate::common::*;
 
@@ -102,7 +102,7 @@ fn survive(directory: &Path, history: &[Vec<u32>]) -> Result<usize, StoreError> 
         Ok(overview)
     });
     let state = open(directory)?;
-    let loaded = state.load("command")?;
+    let loaded = state.all("command")?;
     state.published(|_, outputs| assert_eq!(outputs.len(), 1))?;
     let completed = check(&loaded);
     assert!(history.contains(&completed), "a state that never was: {completed:?}");
@@ -114,12 +114,12 @@ fn survive(directory: &Path, history: &[Vec<u32>]) -> Result<usize, StoreError> 
     let next = loaded.next_attempt;
     live.record(vec![named(TASKS + 1), planned(TASKS + 1, next, 1), started(TASKS + 1, next)]);
     live.finish();
-    let again = open(directory).unwrap().load("command").unwrap();
+    let again = open(directory).unwrap().all("command").unwrap();
     assert_eq!(again.tasks.len(), loaded.tasks.len() + 1);
     Ok(completed.len())
 }
 
-fn check(loaded: &Loaded) -> Vec<u32> {
+fn check(loaded: &All) -> Vec<u32> {
     for task in &loaded.tasks {
         assert_eq!(task.path, path(task.task.0));
         if let Some(open) = &task.detail.open {
@@ -221,7 +221,7 @@ fn what_was_acknowledged_is_there_after_a_kill_though_the_database_had_not_heard
         live.acknowledged();
         if at % 37 == 0 {
             let copy = crash_copy(&directory, "killed");
-            let loaded = open(&copy).unwrap().load("command").unwrap();
+            let loaded = open(&copy).unwrap().all("command").unwrap();
             assert_eq!(check(&loaded).len(), (at + 1) / 5, "after record {}", at + 1);
             fs::remove_dir_all(&copy).unwrap();
         }
@@ -280,7 +280,7 @@ fn a_row_that_was_changed_behind_our_back_is_noticed() {
         let connection = rusqlite::Connection::open(keep.path().join("state.db")).unwrap();
         connection.execute_batch(sql).unwrap();
         drop(connection);
-        let error = open(keep.path()).and_then(|state| state.load("command")).unwrap_err();
+        let error = open(keep.path()).and_then(|state| state.all("command")).unwrap_err();
         assert!(is_damage(&error) && error.to_string().contains(word), "{sql}: {error}");
     }
 }
@@ -303,7 +303,7 @@ fn what_is_no_state_file_is_told_apart() {
     assert!(error.to_string().contains("not one of process orchestrator"), "{error}");
     assert!(StateReader::open(keep.path()).is_err());
     let fresh = OpenOptions { fresh: true, ..OpenOptions::default() };
-    assert!(StateDir::open(keep.path(), &fresh).unwrap().load("command").unwrap().tasks.is_empty());
+    assert!(StateDir::open(keep.path(), &fresh).unwrap().all("command").unwrap().tasks.is_empty());
 }
 
 #[test]
@@ -334,7 +334,7 @@ fn a_start_that_was_killed_while_making_the_file_leaves_no_trace() {
     let keep = tempfile::tempdir().unwrap();
     fs::write(keep.path().join("state.db.new"), b"half").unwrap();
     fs::write(keep.path().join("state.db.new-wal"), b"half").unwrap();
-    assert!(open(keep.path()).unwrap().load("command").unwrap().tasks.is_empty());
+    assert!(open(keep.path()).unwrap().all("command").unwrap().tasks.is_empty());
     assert!(!keep.path().join("state.db.new").exists());
 }
 
@@ -360,7 +360,7 @@ fn a_full_disk_is_told_and_nothing_recorded_is_lost() {
     };
     assert!(detail.contains("disk full"), "{detail}");
     drop(live);
-    let tasks = open(keep.path()).and_then(|state| state.load("command")).map(|loaded| loaded.tasks.len());
+    let tasks = open(keep.path()).and_then(|state| state.all("command")).map(|loaded| loaded.tasks.len());
     let unmounted = std::process::Command::new("umount").arg("-l").arg(keep.path()).status().unwrap();
     assert!(unmounted.success() && recorded > 0);
     match tasks {

@@ -5,10 +5,10 @@ use orchestrator_core::capacity::Baseline;
 use orchestrator_core::scheduler::{ExitStatus, Fact, FailureReason, TaskState, TerminationReason};
 use orchestrator_core::{AttemptId, TaskId, Timestamp};
 use orchestrator_ports::{Record, Store, StoreEvent, SyncMode};
-use orchestrator_store::{Loaded, OpenOptions, RunInfo, StateDir, StoreError};
+use orchestrator_store::{OpenOptions, RunInfo, StateDir, StoreError};
 
-fn load(directory: &std::path::Path) -> Loaded {
-    open(directory).unwrap().load("command").unwrap()
+fn load(directory: &std::path::Path) -> All {
+    open(directory).unwrap().all("command").unwrap()
 }
 
 #[test]
@@ -120,10 +120,10 @@ fn work_of_another_command_is_stale_and_its_accepted_output_is_not_published() {
     live.record(vec![named(2), planned(2, 3, 1), failed(2, 3, FailureReason::ExitCode(1))]);
     live.finish();
     let state = open(keep.path()).unwrap();
-    let same = state.load("command").unwrap();
+    let same = state.all("command").unwrap();
     assert!(same.stale.is_empty());
     assert!(same.tasks[1].detail.open.as_ref().unwrap().accepted.is_some());
-    let other = state.load("other").unwrap();
+    let other = state.all("other").unwrap();
     assert_eq!(other.stale, [TaskId(0), TaskId(2)]);
     assert_eq!(other.tasks[1].detail.open.as_ref().unwrap().accepted, None);
     drop(state);
@@ -133,7 +133,7 @@ fn work_of_another_command_is_stale_and_its_accepted_output_is_not_published() {
     live.record(vec![Fact::TaskReset { task: TaskId(0), at: at(9) }, planned(0, 9, 1), started(0, 9)]);
     live.record(vec![exited(0, 9, ExitStatus::Code(0)), accepted(0, 9), completed(0, 9)]);
     live.finish();
-    assert_eq!(open(keep.path()).unwrap().load("other").unwrap().stale, [TaskId(2)]);
+    assert_eq!(open(keep.path()).unwrap().all("other").unwrap().stale, [TaskId(2)]);
     assert_eq!(load(keep.path()).stale, [TaskId(0)]);
 }
 
@@ -205,10 +205,10 @@ fn the_end_of_a_run_is_told_to_the_next() {
     assert!(after.recovery().unclean && !after.recovery().rebooted && after.recovery().cut_pages == 0);
     assert!(after.recovery().sentence().unwrap().contains("killed"));
     assert_eq!((clean.state_id(), after.state_id()), (id.as_str(), id.as_str()));
-    assert_eq!(after.load("command").unwrap(), clean.load("command").unwrap());
+    assert_eq!(after.all("command").unwrap(), clean.all("command").unwrap());
     drop(clean);
     let fresh = StateDir::open(&directory, &OpenOptions { fresh: true, ..OpenOptions::default() }).unwrap();
-    assert_eq!((fresh.load("command").unwrap().tasks.len(), fresh.state_id()), (0, id.as_str()));
+    assert_eq!((fresh.all("command").unwrap().tasks.len(), fresh.state_id()), (0, id.as_str()));
 }
 
 #[test]
@@ -258,7 +258,7 @@ fn a_guard_that_is_dropped_writes_what_was_queued_but_ends_no_run() {
     store.append(Record { number: 9, facts: vec![named(1)], sync: SyncMode::Written });
     let state = open(keep.path()).unwrap();
     assert!(state.recovery().unclean);
-    assert_eq!(state.load("command").unwrap().tasks[0].state, TaskState::Completed);
+    assert_eq!(state.all("command").unwrap().tasks[0].state, TaskState::Completed);
 }
 
 #[test]

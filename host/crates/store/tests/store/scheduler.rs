@@ -41,9 +41,9 @@ fn policy() -> Policy {
 }
 
 fn restored(state: &StateDir) -> Restored {
-    let loaded = state.load("command").unwrap();
+    let loaded = state.all("command").unwrap();
     Restored {
-        tasks: loaded.tasks,
+        tasks: loaded.tasks.into_iter().collect(),
         stale: loaded.stale,
         retry_failed: false,
         next_attempt: loaded.next_attempt,
@@ -174,7 +174,7 @@ fn universe(directory: &Path, seed: u64) {
         (now, last_attempt) = (world.now, world.last_attempt);
         // The kill: nothing is told to the store.
         drop(world.live.guard);
-        let stored = open(directory).unwrap().load("command").unwrap();
+        let stored = open(directory).unwrap().all("command").unwrap();
         assert_eq!(essence(stored.tasks.into_iter()), lived, "seed {seed}, life {life}");
         assert!(stored.next_attempt > last_attempt.0);
     }
