@@ -20,7 +20,7 @@ use crate::error::FilesError;
 use crate::layout::FilesHandle;
 use crate::options::FilesOptions;
 use crate::publish::{self, Publisher};
-use crate::scan::Scanner;
+use crate::scan::{Gate, Scanner};
 use crate::selector::Selector;
 
 /// What is said when a thread has ended before its time.
@@ -32,6 +32,7 @@ pub struct LocalFiles {
     handle: FilesHandle,
     sink: Sink<FilesEvent>,
     stop: Arc<AtomicBool>,
+    gate: Arc<Gate>,
     senders: Option<Senders>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -56,12 +57,17 @@ impl LocalFiles {
         let file_system = make_places(&options)?;
         let check_threads = options.check_threads.max(1);
         let handle = FilesHandle { options: Arc::new(options) };
-        let stop = Arc::new(AtomicBool::new(false));
+        let (stop, gate) = (Arc::new(AtomicBool::new(false)), Arc::new(Gate::default()));
         let mut threads = Vec::new();
 
         let (scans, scan_requests) = channel();
-        let scanner =
-            Scanner { handle: handle.clone(), selector, sink: sink.clone(), stop: Arc::clone(&stop) };
+        let scanner = Scanner {
+            handle: handle.clone(),
+            selector,
+            sink: sink.clone(),
+            stop: Arc::clone(&stop),
+            gate: Arc::clone(&gate),
+        };
         threads.push(spawn("files-scan", move || scanner.run(&scan_requests))?);
 
         let (publisher, messages) = channel();
@@ -88,7 +94,7 @@ impl LocalFiles {
             drop(spawn("files-check", move || checks::work(&handle, &jobs, &sink))?);
         }
         let senders = Some(Senders { scans, checks, publisher, discards });
-        Ok(Self { handle, sink, stop, senders, threads })
+        Ok(Self { handle, sink, stop, gate, senders, threads })
     }
 
     /// The synchronous side, for the thread that launches processes.
@@ -158,6 +164,7 @@ impl Files for LocalFiles {
 impl Drop for LocalFiles {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
+        self.gate.open_for_all();
         self.senders = None;
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {

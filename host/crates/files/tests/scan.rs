@@ -204,6 +204,45 @@ fn batches_stream_and_a_dropped_room_ends_its_scan() {
     while room.events.recv().is_ok() {}
 }
 
+/// More files than may be under way: 32 batches, the first of 32 files.
+const MANY: usize = 40 * 1024;
+
+#[test]
+fn a_scan_waits_for_those_who_work_its_files_off_and_ends_without_them() {
+    let (_keep, input, output) = places();
+    for n in 0..MANY {
+        std::fs::write(input.join(n.to_string()), "").unwrap();
+    }
+    let held = room(&input, &output, |_| ());
+    held.files.scan();
+    // Each is worked off as the next one comes: all get through.
+    let (mut last, mut found) = (None, 0);
+    loop {
+        match held.next() {
+            FilesEvent::ScanFinished(report) => break assert_eq!(report.matched, found),
+            FilesEvent::Discovered { found: files, permit } => {
+                found += files.len() as u64;
+                drop(last.replace(permit));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    drop(last);
+    // Nobody works anything off: the scan cannot come to its end, and a room that is dropped does not wait for it.
+    held.files.scan();
+    let events: Vec<_> = (0..32).map(|_| held.next()).collect();
+    drop(held.files);
+    let rest: Vec<_> = held.events.iter().collect();
+    let is_over = |event: &FilesEvent| matches!(event, FilesEvent::ScanFinished(_));
+    let under_way = events.iter().filter(|event| !is_over(event)).count();
+    assert_eq!(under_way, 32);
+    let files = |event: &FilesEvent| match event {
+        FilesEvent::Discovered { found, .. } => found.len(),
+        _ => 0,
+    };
+    assert!(events.iter().chain(&rest).map(files).sum::<usize>() < MANY, "it did not wait");
+}
+
 #[test]
 fn what_cannot_work_is_said_at_the_start() {
     let (keep, input, output) = places();

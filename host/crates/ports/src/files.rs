@@ -1,6 +1,9 @@
 //! Input scans, private outputs, their inspection and their publication.
 
+use std::any::Any;
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use orchestrator_core::AttemptId;
 use orchestrator_core::scheduler::{
@@ -27,11 +30,33 @@ pub struct PublishJob {
     pub outputs: Vec<OutputRecord>,
 }
 
+/// A place on a bounded way, given back when it (and every copy) is dropped.
+#[derive(Clone)]
+pub struct Permit(#[expect(dead_code, reason = "it is there to be dropped")] Arc<dyn Any + Send + Sync>);
+
+impl Permit {
+    /// A place that dropping `guard` gives back.
+    pub fn new(guard: impl Send + Sync + 'static) -> Self {
+        Self(Arc::new(guard))
+    }
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Permit")
+    }
+}
+
 /// What the files room tells.
 #[derive(Clone, Debug)]
 pub enum FilesEvent {
     /// A scan found files.
-    Discovered(Vec<Discovered>),
+    Discovered {
+        /// The files.
+        found: Vec<Discovered>,
+        /// To be kept until they are worked off: a scan waits while too many of its files are not.
+        permit: Permit,
+    },
     /// The scan is over.
     ScanFinished(ScanReport),
     /// The scan could not be done at all (the input directory is missing or unreadable).

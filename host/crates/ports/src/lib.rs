@@ -19,7 +19,7 @@ pub use clock::Clock;
 pub use executor::{
     ChildSettings, Executor, ExecutorEvent, InputSource, Launch, OutputSink, SignalScope, StopSignal,
 };
-pub use files::{Files, FilesEvent, PrivateOutput, PublishJob};
+pub use files::{Files, FilesEvent, Permit, PrivateOutput, PublishJob};
 pub use histogram::Histogram;
 pub use plugins::{PluginEvent, PluginHealth, PluginRound, Plugins, ProcessFacts};
 pub use probe::{Probe, ProbeTarget};

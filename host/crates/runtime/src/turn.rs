@@ -217,7 +217,7 @@ impl Turner {
 
     fn files_event(&mut self, event: FilesEvent) {
         match event {
-            FilesEvent::Discovered(found) => self.step(Event::InputsDiscovered(found)),
+            FilesEvent::Discovered { found, permit: _permit } => self.step(Event::InputsDiscovered(found)),
             FilesEvent::ScanFinished(report) => {
                 for (path, detail) in &report.unreadable {
                     self.notice(Notice::Warning(format!("{path} cannot be read and is left out: {detail}")));

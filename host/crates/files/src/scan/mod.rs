@@ -1,6 +1,7 @@
 //! Streaming scans of the input directory, on a thread of their own.
 
 mod batch;
+mod gate;
 mod walk;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,6 +15,7 @@ use orchestrator_ports::{FilesEvent, Sink};
 use crate::layout::FilesHandle;
 use crate::selector::Selector;
 pub(crate) use batch::Batches;
+pub(crate) use gate::Gate;
 pub(crate) use walk::Walk;
 
 /// What the scanning thread needs.
@@ -22,6 +24,7 @@ pub(crate) struct Scanner {
     pub(crate) selector: Selector,
     pub(crate) sink: Sink<FilesEvent>,
     pub(crate) stop: Arc<AtomicBool>,
+    pub(crate) gate: Arc<Gate>,
 }
 
 impl Scanner {
@@ -36,7 +39,10 @@ impl Scanner {
     }
 
     fn scan(&self) {
-        let deliver = |found: Vec<Discovered>| (self.sink)(FilesEvent::Discovered(found));
+        let deliver = |found: Vec<Discovered>| {
+            let permit = self.gate.enter();
+            (self.sink)(FilesEvent::Discovered { found, permit });
+        };
         let mut batches = Batches::new(&deliver);
         let walk = Walk::new(&self.handle.options, &self.selector, &self.stop);
         match walk.run(&mut batches) {

@@ -54,7 +54,7 @@ impl Room {
         let mut batches = Vec::new();
         loop {
             match self.next() {
-                FilesEvent::Discovered(found) => batches.push(found),
+                FilesEvent::Discovered { found, .. } => batches.push(found),
                 FilesEvent::ScanFinished(report) => return (batches, report),
                 other => panic!("{other:?}"),
             }
