@@ -231,11 +231,11 @@ pub(crate) fn facts(attempt: u64, pid: u32, descendants: &[u32]) -> ProcessFacts
     ProcessFacts {
         attempt: AttemptId(attempt),
         task: TaskId(7),
-        input_file: "/in/a.dat".into(),
+        input_file: Path::new("/in/a.dat").into(),
         running_for: None,
         pid,
         start_ticks: 1,
-        tree,
+        tree: tree.into(),
         sample: None,
     }
 }

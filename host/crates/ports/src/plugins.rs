@@ -1,6 +1,6 @@
 //! Metrics and capacity plugins, as the runtime sees them: rounds go in, answers come back.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub struct ProcessFacts {
     /// Its task.
     pub task: TaskId,
     /// Absolute path of its input.
-    pub input_file: PathBuf,
+    pub input_file: Arc<Path>,
     /// How long its process has run; `None` before it is known to run.
     pub running_for: Option<Duration>,
     /// Main process.
@@ -24,7 +24,7 @@ pub struct ProcessFacts {
     /// Its start time in clock ticks since boot.
     pub start_ticks: u64,
     /// Main process and live descendants.
-    pub tree: Vec<u32>,
+    pub tree: Arc<[u32]>,
     /// The host's own reading of the tree; `None` before the first one.
     pub sample: Option<ProcessSample>,
 }

@@ -1,5 +1,6 @@
 //! Sampling of the machine and of process trees.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use orchestrator_core::AttemptId;
@@ -20,7 +21,7 @@ pub trait Probe: Send {
     /// Reads the machine; rates are over the time since the previous call.
     fn system(&mut self) -> SystemSample;
     /// Reads the process trees of the targets, with the pids of each tree; a target that has ended is left out.
-    fn processes(&mut self, targets: &[ProbeTarget]) -> Vec<(ProcessSample, Vec<u32>)>;
+    fn processes(&mut self, targets: &[ProbeTarget]) -> Vec<(ProcessSample, Arc<[u32]>)>;
     /// CPU time that all readings together have cost so far; zero where it is not known.
     fn cpu(&self) -> Duration {
         Duration::ZERO

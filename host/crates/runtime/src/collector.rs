@@ -1,5 +1,6 @@
 //! Sampling on a thread of its own: requests go in, readings come back through the inbox.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::inbox::Message;
 pub(crate) struct Collected {
     pub(crate) system: SystemSample,
     /// Each attempt's tree with the pids in it; attempts that ended meanwhile are missing.
-    pub(crate) processes: Vec<(ProcessSample, Vec<u32>)>,
+    pub(crate) processes: Vec<(ProcessSample, Arc<[u32]>)>,
     /// CPU time that all readings together have cost so far.
     pub(crate) cost: Duration,
 }

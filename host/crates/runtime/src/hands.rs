@@ -58,6 +58,8 @@ const PRIVATE_PLACES: [Placeholder; 3] =
 struct InFlight {
     task: TaskId,
     path: InputPath,
+    /// The same for plugins: absolute, made once they ask.
+    shown: Option<Arc<Path>>,
     fingerprint: Fingerprint,
     /// Its process and when that started, once it runs.
     process: Option<(ProcessIdentity, Timestamp)>,
@@ -95,7 +97,8 @@ impl Hands {
         let private = self.private_output(order)?;
         let launch = self.describe(order, fingerprint, &private);
         let (task, path) = (order.task, order.path.clone());
-        self.in_flight.insert(order.attempt, InFlight { task, path, fingerprint, process: None });
+        self.in_flight
+            .insert(order.attempt, InFlight { task, path, shown: None, fingerprint, process: None });
         self.executor.launch(launch);
         Ok(())
     }
@@ -198,17 +201,18 @@ impl Hands {
 
     /// A sampled attempt as plugins are shown it; `None` when it has ended meanwhile.
     pub(crate) fn facts(
-        &self,
+        &mut self,
         sample: ProcessSample,
-        tree: Vec<u32>,
+        tree: Arc<[u32]>,
         now: Timestamp,
     ) -> Option<ProcessFacts> {
-        let one = self.in_flight.get(&sample.attempt)?;
+        let one = self.in_flight.get_mut(&sample.attempt)?;
         let (identity, started) = one.process?;
+        let input = || self.settings.input_directory.join(OsStr::from_bytes(one.path.as_bytes())).into();
         Some(ProcessFacts {
             attempt: sample.attempt,
             task: one.task,
-            input_file: self.settings.input_directory.join(OsStr::from_bytes(one.path.as_bytes())),
+            input_file: Arc::clone(one.shown.get_or_insert_with(input)),
             running_for: Some(now.since(started)),
             pid: identity.pid,
             start_ticks: identity.start_ticks,
@@ -301,7 +305,7 @@ impl OwnCpu {
     }
 
     /// Cores kept busy since the previous call, `elapsed` ago.
-    pub(crate) fn cores(&mut self, samples: &[(ProcessSample, Vec<u32>)], elapsed: Duration) -> f64 {
+    pub(crate) fn cores(&mut self, samples: &[(ProcessSample, Arc<[u32]>)], elapsed: Duration) -> f64 {
         let mut used = std::mem::take(&mut self.ended);
         for (sample, _) in samples {
             let seen = self.seen.entry(sample.attempt).or_default();

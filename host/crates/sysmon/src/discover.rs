@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
@@ -17,9 +18,9 @@ use crate::text::reread;
 /// Numbers given out since the last look are asked for one by one when they are no more than this, or than there are
 /// processes: a listing of /proc costs more.
 const ASK_AT_LEAST: usize = 64;
-/// Strangers are looked at again after so many looks: the number of one that died may have been given to a descendant
-/// within a single interval.
-const DOUBT_EVERY: u64 = 64;
+/// Strangers are looked at again so often: the number of one that died may have been given to a descendant within a single
+/// interval.
+const DOUBT_EVERY: Duration = Duration::from_secs(60);
 
 /// Knows the machine's processes by number: watched ones and strangers.
 #[derive(Debug)]
@@ -28,7 +29,7 @@ pub(crate) struct Discovery {
     cursor: Option<u32>,
     /// With their start times in clock ticks.
     strangers: HashMap<u32, u64>,
-    looks: u64,
+    doubt_at: Instant,
     own_pid: u32,
 }
 
@@ -71,7 +72,7 @@ impl Discovery {
             loadavg: File::open("/proc/loadavg").ok(),
             cursor: None,
             strangers: HashMap::new(),
-            looks: 0,
+            doubt_at: Instant::now() + DOUBT_EVERY,
             own_pid: std::process::id(),
         }
     }
@@ -89,8 +90,9 @@ impl Discovery {
         mains: &HashMap<u32, Marks>,
         buffer: &mut [u8],
     ) {
-        self.looks += 1;
-        if self.looks.is_multiple_of(DOUBT_EVERY) {
+        let now = Instant::now();
+        if now >= self.doubt_at {
+            self.doubt_at = now + DOUBT_EVERY;
             self.doubt_since(0);
         }
         let cursor = self.loadavg.as_ref().and_then(|file| last_pid(file, buffer));

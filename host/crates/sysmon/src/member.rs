@@ -1,8 +1,14 @@
 //! One process of a watched tree.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::stat::{Budget, Io, Missing, ProcFile, Stat, parse_io, parse_stat};
+use crate::stat::{Budget, Io, Missing, ProcFile, Stat, Turns, parse_io, parse_stat, parse_turns};
+
+/// A process that does not run can only lose memory, and its parent: that is looked at so often.
+const STAT_EVERY: Duration = Duration::from_secs(5);
+/// A process of several threads whose CPU time has not moved (it is told in steps of 10 ms) may have read and written
+/// all the same: that is looked at so often.
+const IO_EVERY: Duration = Duration::from_secs(1);
 
 /// What a process used so far, that must not be lost when it vanishes.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -38,6 +44,17 @@ impl Counters {
     }
 }
 
+/// What a look at a process found.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Look {
+    /// Nothing but what is known already.
+    Same,
+    /// Something else than before, or it is the first look.
+    Changed,
+    /// It is gone, or its number belongs to another process by now.
+    Gone,
+}
+
 /// One process of a watched tree.
 #[derive(Debug)]
 pub(crate) struct Member {
@@ -49,6 +66,13 @@ pub(crate) struct Member {
     pub(crate) stat: Stat,
     /// As it was last read.
     pub(crate) io: Io,
+    /// As it was just before `stat` was last read; `None` where that says nothing of the whole process.
+    turns: Option<Turns>,
+    /// When `stat` is read again though it has not run; `None` before the first look.
+    again: Option<Instant>,
+    /// When `io` is read again though no CPU time was used.
+    io_again: Instant,
+    turns_file: ProcFile,
     stat_file: ProcFile,
     io_file: ProcFile,
 }
@@ -56,21 +80,64 @@ pub(crate) struct Member {
 impl Member {
     /// A process that was just found.
     pub(crate) fn new(pid: u32, main: u32, stat: Stat) -> Self {
-        let (stat_file, io_file) = (ProcFile::default(), ProcFile::default());
-        Self { pid, main, stat, io: Io::default(), stat_file, io_file }
+        Self {
+            pid,
+            main,
+            stat,
+            io: Io::default(),
+            turns: None,
+            again: None,
+            io_again: Instant::now(),
+            turns_file: ProcFile::default(),
+            stat_file: ProcFile::default(),
+            io_file: ProcFile::default(),
+        }
     }
 
-    /// Reads it again. False when it is gone, or its number belongs to another process by now.
-    pub(crate) fn refresh(&mut self, budget: &mut Budget, buffer: &mut [u8]) -> bool {
+    /// Looks at it again: in full only if it may have run since.
+    pub(crate) fn refresh(&mut self, now: Instant, budget: &mut Budget, buffer: &mut [u8]) -> Look {
+        // The turns are read before the rest: who runs in between shows others at the next look.
+        let turns = match self.turns(budget, buffer) {
+            Ok(turns) => turns,
+            Err(Missing::Gone) => return Look::Gone,
+            Err(Missing::Unreadable) => None,
+        };
+        // Who is on a processor may be there ever since, and the time of a turn is booked at its end.
+        let slept = turns.is_some() && turns == self.turns && self.stat.state != b'R';
+        let first = self.again.is_none();
+        if slept && self.again.is_some_and(|again| now < again) {
+            return Look::Same;
+        }
+        let before = (self.stat, self.io);
+        self.turns = None;
         match self.stat_file.read(self.pid, "stat", budget, buffer).map(parse_stat) {
-            Ok(Some(stat)) if stat.start_ticks == self.stat.start_ticks => self.stat = stat,
-            Ok(Some(_)) | Err(Missing::Gone) => return false,
+            Ok(Some(stat)) if stat.start_ticks == self.stat.start_ticks => {
+                self.stat = stat;
+                self.turns = turns;
+            }
+            Ok(Some(_)) | Err(Missing::Gone) => return Look::Gone,
             Ok(None) | Err(Missing::Unreadable) => {}
         }
-        if let Ok(text) = self.io_file.read(self.pid, "io", budget, buffer) {
+        self.again = Some(now + spread(STAT_EVERY, self.pid));
+        let may_have_moved = first
+            || if turns.is_some() {
+                !slept
+            } else {
+                before.0.cpu_ticks != self.stat.cpu_ticks || now >= self.io_again
+            };
+        if may_have_moved && let Ok(text) = self.io_file.read(self.pid, "io", budget, buffer) {
             self.io = parse_io(text);
+            self.io_again = now + IO_EVERY;
         }
-        true
+        if first || before != (self.stat, self.io) { Look::Changed } else { Look::Same }
+    }
+
+    /// The turns of its only thread; `None` where it has more, or where asking would take opening the file each time.
+    fn turns(&mut self, budget: &mut Budget, buffer: &mut [u8]) -> Result<Option<Turns>, Missing> {
+        if self.stat.threads != 1 || (!self.turns_file.is_kept() && budget.is_spent()) {
+            return Ok(None);
+        }
+        self.turns_file.read(self.pid, "schedstat", budget, buffer).map(parse_turns)
     }
 
     /// What it used so far, its reaped children included.
@@ -80,7 +147,62 @@ impl Member {
 
     /// Gives its descriptors back.
     pub(crate) fn close(&mut self, budget: &mut Budget) {
-        self.stat_file.close(budget);
-        self.io_file.close(budget);
+        for file in [&mut self.turns_file, &mut self.stat_file, &mut self.io_file] {
+            file.close(budget);
+        }
+    }
+}
+
+/// From three to five quarters of a time, by number: what was found at once is not read again at once.
+fn spread(time: Duration, pid: u32) -> Duration {
+    time * (96 + pid % 64) / 128
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::discover::read_stat;
+
+    #[test]
+    fn a_sleeper_is_read_in_full_now_and_then_only() {
+        let mut child = std::process::Command::new("/bin/sleep").arg("600").spawn().unwrap();
+        let (mut budget, mut buffer) = (Budget::new(16), vec![0; 2048]);
+        let begun = Instant::now();
+        let stat = loop {
+            // Until it is what it will be, and sleeps.
+            let stat = read_stat(child.id(), &mut buffer).unwrap();
+            if stat.state == b'S'
+                && std::fs::read(format!("/proc/{}/comm", child.id())).unwrap() == b"sleep\n"
+            {
+                break stat;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60));
+        };
+        let mut member = Member::new(child.id(), child.id(), stat);
+        let now = Instant::now();
+        assert_eq!(member.refresh(now, &mut budget, &mut buffer), Look::Changed);
+        let truth = member.stat;
+        // What nobody reads stays as it is, wrong as it may be.
+        member.stat.virtual_bytes = 1;
+        assert_eq!(member.refresh(now + Duration::from_secs(1), &mut budget, &mut buffer), Look::Same);
+        assert_eq!(member.stat.virtual_bytes, 1);
+        assert_eq!(member.refresh(now + STAT_EVERY * 2, &mut budget, &mut buffer), Look::Changed);
+        assert_eq!(member.stat, truth);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(member.refresh(now + STAT_EVERY * 2, &mut budget, &mut buffer), Look::Gone);
+        member.close(&mut budget);
+    }
+
+    #[test]
+    fn without_descriptors_everything_is_read_each_time() {
+        let (mut budget, mut buffer) = (Budget::new(0), vec![0; 2048]);
+        let own = std::process::id();
+        let mut member = Member::new(own, own, read_stat(own, &mut buffer).unwrap());
+        for _ in 0..2 {
+            member.stat.virtual_bytes = 1;
+            assert_eq!(member.refresh(Instant::now(), &mut budget, &mut buffer), Look::Changed);
+            assert!(member.stat.virtual_bytes > 1);
+        }
     }
 }

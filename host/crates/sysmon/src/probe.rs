@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use orchestrator_core::metrics::{ProcessSample, SystemSample};
@@ -50,7 +51,7 @@ impl Probe for SystemProbe {
         sample
     }
 
-    fn processes(&mut self, targets: &[ProbeTarget]) -> Vec<(ProcessSample, Vec<u32>)> {
+    fn processes(&mut self, targets: &[ProbeTarget]) -> Vec<(ProcessSample, Arc<[u32]>)> {
         let before = thread_cpu();
         let samples = self.trees.read(targets);
         self.cost.process_calls += 1;

@@ -1,4 +1,4 @@
-//! `/proc/PID/stat` and `/proc/PID/io`, through descriptors that stay open.
+//! `/proc/PID/stat`, `io` and `schedstat`, through descriptors that stay open.
 //!
 //! A descriptor of a /proc file belongs to the process that it was opened for: when that is gone, reading fails, even if
 //! its number was given to another. So a kept descriptor is cheap (no path walk) and cannot mistake one process for another.
@@ -53,6 +53,16 @@ pub(crate) struct Io {
     pub(crate) write_bytes: u64,
 }
 
+/// How often a thread was given a processor, and for how long: whoever shows the same twice, and was not on a processor
+/// the first time, has not run in between.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Turns {
+    /// Nanoseconds on a processor.
+    pub(crate) nanoseconds: u64,
+    /// Times that it was given one.
+    pub(crate) count: u64,
+}
+
 /// Why nothing was read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Missing {
@@ -79,9 +89,19 @@ impl Budget {
     pub(crate) fn new(descriptors: u64) -> Self {
         Self { left: descriptors }
     }
+
+    /// Whether nothing more may be kept.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.left == 0
+    }
 }
 
 impl ProcFile {
+    /// Whether its descriptor is open.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.kept.is_some()
+    }
+
     /// Reads the file into the buffer.
     pub(crate) fn read<'a>(
         &mut self,
@@ -136,6 +156,15 @@ pub(crate) fn parse_stat(line: &[u8]) -> Option<Stat> {
     Some(Stat { state, ppid, pgid, sid, cpu_ticks, threads, start_ticks, virtual_bytes, rss_pages })
 }
 
+/// Parses `/proc/PID/schedstat` (time on a processor, time waiting for one, turns); `None` where the kernel does not
+/// count, which it shows as zeros.
+pub(crate) fn parse_turns(text: &[u8]) -> Option<Turns> {
+    let mut fields = text.trim_ascii_end().split(|&byte| byte == b' ');
+    let nanoseconds = number(fields.next()?)?;
+    let count = number(fields.nth(1)?)?;
+    (count > 0).then_some(Turns { nanoseconds, count })
+}
+
 /// Parses `/proc/PID/io`.
 pub(crate) fn parse_io(text: &[u8]) -> Io {
     let mut io = Io::default();
@@ -180,6 +209,14 @@ mod tests {
         assert_eq!(parse_stat(b""), None);
         assert_eq!(parse_stat(b"1 (x)"), None);
         assert_eq!(parse_stat(b"1 (x) S 2 3"), None);
+    }
+
+    #[test]
+    fn turns_that_are_not_counted_say_nothing() {
+        assert_eq!(parse_turns(b"69143 17 4\n"), Some(Turns { nanoseconds: 69_143, count: 4 }));
+        assert_eq!(parse_turns(b"0 0 0\n"), None);
+        assert_eq!(parse_turns(b"1 2"), None);
+        assert_eq!(parse_turns(b""), None);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Samples of process trees.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Instant;
 
 use orchestrator_core::metrics::ProcessSample;
 use orchestrator_core::{AttemptId, Bytes};
@@ -8,7 +10,7 @@ use orchestrator_ports::ProbeTarget;
 use rustix::process::{Resource, getrlimit};
 
 use crate::discover::{Discovery, Marks, read_stat};
-use crate::member::{Counters, Member};
+use crate::member::{Counters, Look, Member};
 use crate::stat::Budget;
 
 /// Descriptors kept open at most: an eighth of the limit, and no more than this.
@@ -25,6 +27,33 @@ struct Tree {
     lost: Counters,
     /// As last reported.
     reported: Counters,
+    /// What its members add up to, with the live ones' numbers, the main process first; `None` when it has ended.
+    reading: Option<(ProcessSample, Arc<[u32]>)>,
+    /// `None` while nothing has changed since the reading was made.
+    sum: Option<Sum>,
+}
+
+/// Members of a tree, added up.
+#[derive(Debug)]
+struct Sum {
+    sample: ProcessSample,
+    counters: Counters,
+    pids: Vec<u32>,
+}
+
+impl Tree {
+    fn is(&self, target: &ProbeTarget) -> bool {
+        self.attempt == target.attempt && self.start_ticks == target.identity.start_ticks
+    }
+
+    /// Something has changed: its members are added up again.
+    fn begin(&mut self) {
+        self.sum.get_or_insert_with(|| Sum {
+            sample: empty(self.attempt),
+            counters: Counters::default(),
+            pids: Vec::new(),
+        });
+    }
 }
 
 /// Watches process trees.
@@ -59,31 +88,35 @@ impl TreeWatch {
 
     /// Reads the targets' trees, in the order of the targets; those that have ended are left out. With the live
     /// processes of each tree, the main process first.
-    pub(crate) fn read(&mut self, targets: &[ProbeTarget]) -> Vec<(ProcessSample, Vec<u32>)> {
-        self.drop_others(targets);
-        for target in targets {
-            self.adopt(target);
+    pub(crate) fn read(&mut self, targets: &[ProbeTarget]) -> Vec<(ProcessSample, Arc<[u32]>)> {
+        let known = targets.iter().filter(|target| self.knows(target)).count();
+        if known < self.trees.len() {
+            self.drop_others(targets);
+        }
+        if known < targets.len() {
+            targets.iter().for_each(|target| self.adopt(target));
         }
         if self.trees.is_empty() {
             return Vec::new();
         }
         self.discovery.look(&mut self.members, &self.marks, &mut self.buffer);
         self.refresh();
-        let mut readings = self.gather();
-        targets.iter().filter_map(|target| readings.remove(&target.identity.pid)).collect()
+        self.gather();
+        let reading = |target: &ProbeTarget| self.trees.get(&target.identity.pid)?.reading.clone();
+        let mut readings = Vec::with_capacity(targets.len());
+        readings.extend(targets.iter().filter_map(reading));
+        readings
+    }
+
+    fn knows(&self, target: &ProbeTarget) -> bool {
+        self.trees.get(&target.identity.pid).is_some_and(|tree| tree.is(target))
     }
 
     /// Forgets trees that are no targets any more, or whose number stands for another attempt's process.
     fn drop_others(&mut self, targets: &[ProbeTarget]) {
-        let wanted: HashMap<u32, (AttemptId, u64)> = targets
-            .iter()
-            .map(|target| (target.identity.pid, (target.attempt, target.identity.start_ticks)))
-            .collect();
-        let before = self.trees.len();
-        self.trees.retain(|main, tree| wanted.get(main) == Some(&(tree.attempt, tree.start_ticks)));
-        if self.trees.len() == before {
-            return;
-        }
+        let wanted: HashMap<u32, &ProbeTarget> =
+            targets.iter().map(|target| (target.identity.pid, target)).collect();
+        self.trees.retain(|main, tree| wanted.get(main).is_some_and(|target| tree.is(target)));
         let (trees, budget) = (&self.trees, &mut self.budget);
         self.marks.retain(|main, _| trees.contains_key(main));
         self.members.retain(|_, member| {
@@ -110,21 +143,34 @@ impl TreeWatch {
             start_ticks: stat.start_ticks,
             lost: Counters::default(),
             reported: Counters::default(),
+            reading: None,
+            sum: None,
         };
         self.trees.insert(main, tree);
         self.marks.insert(main, Marks::of(main));
         if let Some(mut before) = self.members.insert(main, Member::new(main, main, stat)) {
             before.close(&mut self.budget);
+            if let Some(tree) = self.trees.get_mut(&before.main) {
+                tree.begin();
+            }
         }
         self.discovery.doubt_since(stat.start_ticks);
     }
 
-    /// Reads all members. What a vanished one used is its parent's now, if that is watched; else it is kept as lost.
+    /// Looks at all members. What a vanished one used is its parent's now, if that is watched; else it is kept as lost.
     fn refresh(&mut self) {
+        let now = Instant::now();
         let mut gone = Vec::new();
         for member in self.members.values_mut() {
-            if !member.refresh(&mut self.budget, &mut self.buffer) {
+            let look = member.refresh(now, &mut self.budget, &mut self.buffer);
+            if look == Look::Same {
+                continue;
+            }
+            if look == Look::Gone {
                 gone.push(member.pid);
+            }
+            if let Some(tree) = self.trees.get_mut(&member.main) {
+                tree.begin();
             }
         }
         for pid in &gone {
@@ -139,41 +185,49 @@ impl TreeWatch {
         }
     }
 
-    /// Sums the members of each tree. A tree whose main process is gone, or is all that is left of it and has ended, has
-    /// ended.
-    fn gather(&mut self) -> HashMap<u32, (ProcessSample, Vec<u32>)> {
-        let mut readings: HashMap<u32, (ProcessSample, Vec<u32>)> = HashMap::with_capacity(self.trees.len());
-        let mut totals: HashMap<u32, Counters> = HashMap::with_capacity(self.trees.len());
+    /// Adds up the members of trees in which something has changed.
+    fn gather(&mut self) {
+        if self.trees.values().all(|tree| tree.sum.is_none()) {
+            return;
+        }
         for member in self.members.values() {
-            let Some(tree) = self.trees.get(&member.main) else { continue };
-            totals.entry(member.main).or_insert(tree.lost).add(&member.counters());
-            let (sample, pids) =
-                readings.entry(member.main).or_insert_with(|| (empty(tree.attempt), Vec::new()));
-            sample.states[state_column(member.stat.state)] += 1;
+            let Some(sum) = self.trees.get_mut(&member.main).and_then(|tree| tree.sum.as_mut()) else {
+                continue;
+            };
+            sum.counters.add(&member.counters());
+            sum.sample.states[state_column(member.stat.state)] += 1;
             if member.stat.is_dead() {
                 continue;
             }
-            sample.rss.0 += member.stat.rss_pages * self.page_size;
-            sample.virtual_memory.0 += member.stat.virtual_bytes;
-            sample.processes += 1;
-            sample.threads += member.stat.threads;
-            pids.push(member.pid);
+            sum.sample.rss.0 += member.stat.rss_pages * self.page_size;
+            sum.sample.virtual_memory.0 += member.stat.virtual_bytes;
+            sum.sample.processes += 1;
+            sum.sample.threads += member.stat.threads;
+            sum.pids.push(member.pid);
         }
-        readings.retain(|main, (sample, _)| self.members.contains_key(main) && sample.processes > 0);
-        for (main, (sample, pids)) in &mut readings {
-            pids.sort_unstable_by_key(|pid| (pid != main, *pid));
-            let (Some(tree), Some(total)) = (self.trees.get_mut(main), totals.get_mut(main)) else {
-                continue;
-            };
-            total.never_below(&tree.reported);
-            tree.reported = *total;
-            sample.cpu_time = total.cpu_time(self.ticks_per_second);
-            sample.read_bytes = Bytes(total.io.read_bytes);
-            sample.write_bytes = Bytes(total.io.write_bytes);
-            sample.read_ops = total.io.read_ops;
-            sample.write_ops = total.io.write_ops;
+        for (main, tree) in &mut self.trees {
+            if let Some(sum) = tree.sum.take() {
+                // A tree whose main process is gone, or is all that is left of it and has ended, has ended.
+                let lives = sum.sample.processes > 0 && self.members.contains_key(main);
+                tree.reading = lives.then(|| tree.report(*main, sum, self.ticks_per_second));
+            }
         }
-        readings
+    }
+}
+
+impl Tree {
+    fn report(&mut self, main: u32, sum: Sum, ticks_per_second: u64) -> (ProcessSample, Arc<[u32]>) {
+        let Sum { mut sample, mut counters, mut pids } = sum;
+        counters.add(&self.lost);
+        counters.never_below(&self.reported);
+        self.reported = counters;
+        sample.cpu_time = counters.cpu_time(ticks_per_second);
+        sample.read_bytes = Bytes(counters.io.read_bytes);
+        sample.write_bytes = Bytes(counters.io.write_bytes);
+        sample.read_ops = counters.io.read_ops;
+        sample.write_ops = counters.io.write_ops;
+        pids.sort_unstable_by_key(|pid| (*pid != main, *pid));
+        (sample, pids.into())
     }
 }
 

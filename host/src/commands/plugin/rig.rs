@@ -207,11 +207,11 @@ impl Subjects {
         let facts = |target: &ProbeTarget| {
             let sampled = samples.iter().find(|(sample, _)| sample.attempt == target.attempt);
             let (sample, tree) =
-                sampled.cloned().map_or((None, vec![target.identity.pid]), |(s, t)| (Some(s), t));
+                sampled.cloned().map_or((None, [target.identity.pid].into()), |(s, t)| (Some(s), t));
             ProcessFacts {
                 attempt: target.attempt,
                 task: TaskId(u32::try_from(target.attempt.0).unwrap_or_default()),
-                input_file: PathBuf::from("/dev/null"),
+                input_file: Path::new("/dev/null").into(),
                 running_for: Some(self.begun.elapsed()),
                 pid: target.identity.pid,
                 start_ticks: target.identity.start_ticks,

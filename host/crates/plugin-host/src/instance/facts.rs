@@ -223,6 +223,7 @@ mod tests {
     use orchestrator_plugin_api::abi::{FactId, TextId};
     use orchestrator_ports::{PluginRound, ProcessFacts};
     use std::process::{Child, Command, Stdio};
+    use std::path::Path;
     use std::sync::Arc;
 
     fn sleeper() -> Child {
@@ -243,11 +244,11 @@ mod tests {
         let process = ProcessFacts {
             attempt: AttemptId(1),
             task: TaskId(1),
-            input_file: "/in".into(),
+            input_file: Path::new("/in").into(),
             running_for: None,
             pid,
             start_ticks,
-            tree,
+            tree: tree.into(),
             sample: None,
         };
         Arc::new(PluginRound { processes: vec![process], ..PluginRound::default() })

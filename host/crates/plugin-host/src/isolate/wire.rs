@@ -103,7 +103,7 @@ impl<'a> Process<'a> {
             running_for: facts.running_for,
             pid: facts.pid,
             start_ticks: facts.start_ticks,
-            tree: facts.tree.clone(),
+            tree: facts.tree.to_vec(),
             sample: facts.sample,
         }
     }
@@ -113,11 +113,11 @@ impl<'a> Process<'a> {
         ProcessFacts {
             attempt: AttemptId(place as u64),
             task: TaskId(self.task),
-            input_file: OsStr::from_bytes(self.input_file).into(),
+            input_file: Path::new(OsStr::from_bytes(self.input_file)).into(),
             running_for: self.running_for,
             pid: self.pid,
             start_ticks: self.start_ticks,
-            tree: self.tree,
+            tree: self.tree.into(),
             sample: self.sample,
         }
     }

@@ -3,6 +3,7 @@
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use orchestrator_core::AttemptId;
@@ -52,6 +53,23 @@ impl Subject {
         wait_until(|| self.path(name).exists().then_some(()));
     }
 
+    /// Waits until it sleeps and has been looked at so often that nothing new is expected of it.
+    pub(crate) fn settled(&self, probe: &mut SystemProbe) -> ProcessSample {
+        let mut before = None;
+        wait_until(|| {
+            let now = self.sample(probe).map(|(sample, _)| sample).filter(|sample| sample.states[0] == 0);
+            let same = now.is_some() && now == before;
+            before = now;
+            same.then_some(now).flatten()
+        })
+    }
+
+    /// Lets a script go on that reads a line from the pipe `$DIR/go`, and waits until it has made the file `done`.
+    pub(crate) fn go(&self) {
+        std::fs::write(self.path("go"), "\n").unwrap();
+        self.ready("done");
+    }
+
     pub(crate) fn kill(&mut self) {
         let group = rustix::process::Pid::from_raw(i32::try_from(self.pid()).unwrap()).unwrap();
         let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
@@ -59,7 +77,7 @@ impl Subject {
     }
 
     /// One reading of this tree alone.
-    pub(crate) fn sample(&self, probe: &mut SystemProbe) -> Option<(ProcessSample, Vec<u32>)> {
+    pub(crate) fn sample(&self, probe: &mut SystemProbe) -> Option<(ProcessSample, Arc<[u32]>)> {
         let mut samples = probe.processes(&[self.target]);
         assert!(samples.len() <= 1);
         samples.pop()

@@ -141,17 +141,18 @@ mod tests {
     use orchestrator_core::metrics::Metrics;
     use orchestrator_core::{AttemptId, TaskId};
     use orchestrator_ports::ProcessFacts;
+    use std::path::Path;
     use std::time::Duration;
 
     fn process(attempt: u64) -> ProcessFacts {
         ProcessFacts {
             attempt: AttemptId(attempt),
             task: TaskId(0),
-            input_file: "/in".into(),
+            input_file: Path::new("/in").into(),
             running_for: None,
             pid: 1,
             start_ticks: 1,
-            tree: Vec::new(),
+            tree: [].into(),
             sample: None,
         }
     }
