@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::text::{field_in, number_in};
+use crate::text::{field, field_in, number_in};
 
 /// A control group hierarchy as seen from here: our own group and its ancestors, nearest first.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -19,7 +19,7 @@ pub(crate) struct Levels {
 pub(crate) struct GroupMemory {
     /// The limit.
     pub(crate) limit: u64,
-    /// In use and not given back under pressure without harm: usage − inactive page cache.
+    /// In use and not given back before anything is killed: usage − page cache.
     pub(crate) used: u64,
 }
 
@@ -99,15 +99,18 @@ pub(crate) fn tightest_memory(levels: &Levels, machine: u64) -> Option<GroupMemo
 }
 
 fn memory(directory: &Path, unified: bool, machine: u64) -> Option<GroupMemory> {
-    let (limit, usage, cache) = if unified {
-        ("memory.max", "memory.current", "inactive_file")
+    let (limit, usage, prefix) = if unified {
+        ("memory.max", "memory.current", "")
     } else {
-        ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+        ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_")
     };
     let limit = number_in(&directory.join(limit)).filter(|&limit| limit < machine)?;
     let usage = number_in(&directory.join(usage))?;
-    let cache = field_in(&directory.join("memory.stat"), cache).unwrap_or(0);
-    Some(GroupMemory { limit, used: usage.saturating_sub(cache) })
+    let stat = fs::read_to_string(directory.join("memory.stat")).unwrap_or_default();
+    // Both lists, as in the kernel's own MemAvailable: what was read twice is active and still only a copy. Memory file
+    // systems are on neither.
+    let cache = ["inactive_file", "active_file"].map(|name| field(&stat, &format!("{prefix}{name}")));
+    Some(GroupMemory { limit, used: usage.saturating_sub(cache.into_iter().flatten().sum()) })
 }
 
 /// The tightest CPU quota, if there is any.
@@ -157,7 +160,7 @@ mod tests {
         let outer = root.path().join("outer");
         write(&outer, "memory.max", "1000\n");
         write(&outer, "memory.current", "800\n");
-        write(&outer, "memory.stat", "anon 1\ninactive_file 300\n");
+        write(&outer, "memory.stat", "anon 1\ninactive_file 200\nactive_file 100\n");
         write(&outer, "cpu.max", "150000 100000\n");
         write(&outer, "cpu.stat", "usage_usec 42\nuser_usec 1\n");
         let levels = Levels { unified: true, directories: climb(root.path(), "/outer/inner") };
@@ -173,7 +176,11 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         write(root.path(), "memory.limit_in_bytes", "2000\n");
         write(root.path(), "memory.usage_in_bytes", "1500\n");
-        write(root.path(), "memory.stat", "inactive_file 1\ntotal_inactive_file 700\n");
+        write(
+            root.path(),
+            "memory.stat",
+            "inactive_file 1\nactive_file 2\ntotal_inactive_file 600\ntotal_active_file 100\n",
+        );
         write(root.path(), "cpu.cfs_quota_us", "50000\n");
         write(root.path(), "cpu.cfs_period_us", "100000\n");
         let levels = Levels { unified: false, directories: climb(root.path(), "/named/from/outside") };
