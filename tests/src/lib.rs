@@ -8,6 +8,7 @@ pub mod artifacts;
 pub mod capacity_sim;
 pub mod corpus;
 pub mod dice;
+pub mod group;
 pub mod host;
 pub mod processes;
 pub mod scene;

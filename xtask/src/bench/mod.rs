@@ -2,10 +2,11 @@
 //!
 //! Two kinds: programs of the tests package that measure one part and print a table, and measurements made here, of the
 //! whole program against peers and raw limits. The latter run their contestants in turn (A B A B …), take medians, write
-//! `bench/results.json` and renew the tables of `docs/performance.md`.
+//! `bench/results.json` and renew the tables of `docs/performance.md` and `docs/capacity.md`.
 
 mod launch;
 mod limits;
+mod live;
 mod long;
 mod measure;
 mod peers;
@@ -30,16 +31,18 @@ const PROGRAMS: [(&str, &str); 3] =
 type Measure = fn(&Stage) -> Result<Report, Failure>;
 
 /// Each measurement: its name, and what makes it.
-const MEASURES: [(&str, Measure); 6] = [
+const MEASURES: [(&str, Measure); 8] = [
     ("launch", launch::measure),
     ("limits", limits::measure),
     ("sampler", sampler::measure),
     ("calls", plugins::calls),
     ("fleet", plugins::fleet),
     ("long", long::measure),
+    ("live", live::measure),
+    ("outside", live::outside::measure),
 ];
 
-const USAGE: &str = "usage: cargo xtask bench [--quick] [launch | limits | sampler | calls | fleet | long | \
+const USAGE: &str = "usage: cargo xtask bench [--quick] [launch | limits | sampler | calls | fleet | long | live | outside | \
                      queue [LARGEST] | capacity [--write FILE] [FIRST LAST] | predict]";
 
 /// What all measurements need.

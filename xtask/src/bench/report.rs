@@ -1,4 +1,4 @@
-//! A table on the terminal, in `bench/results.json` and between the markers of `docs/performance.md`.
+//! A table on the terminal, in `bench/results.json` and between its markers in a document.
 
 use std::fs;
 use std::path::Path;
@@ -49,7 +49,8 @@ impl Report {
         let folder = root.join("bench");
         fs::create_dir_all(&folder).map_err(|error| Failure::file(&folder, error))?;
         fs::write(&results, text + "\n").map_err(|error| Failure::file(&results, error))?;
-        self.renew(&root.join("docs").join("performance.md"))
+        let documents = ["performance.md", "capacity.md"];
+        documents.iter().try_for_each(|name| self.renew(&root.join("docs").join(name)))
     }
 
     fn value(&self) -> Value {

@@ -8,9 +8,10 @@ use crate::error::Failure;
 use crate::shell;
 
 /// The sources, compiled where they are needed.
-const SOURCES: [(&str, &str, &[&str]); 4] = [
+const SOURCES: [(&str, &str, &[&str]); 5] = [
     ("t0", include_str!("c/t0.c"), &["-nostdlib", "-static", "-fno-stack-protector"]),
     ("burn", include_str!("c/burn.c"), &["-static"]),
+    ("hold", include_str!("c/hold.c"), &["-static"]),
     ("loop", include_str!("c/loop.c"), &[]),
     ("list", include_str!("c/list.c"), &[]),
 ];
