@@ -240,8 +240,8 @@ impl Composed {
     ///
     /// # Errors
     /// The sampling thread cannot be started.
-    pub(crate) async fn run(self) -> std::io::Result<(RunEnd, StoreGuard)> {
-        let end = orchestrator_runtime::run(self.rooms, self.scheduler, self.inbox, self.settings).await?;
+    pub(crate) fn run(self) -> std::io::Result<(RunEnd, StoreGuard)> {
+        let end = orchestrator_runtime::run(self.rooms, self.scheduler, self.inbox, self.settings)?;
         Ok((end, self.guard))
     }
 }

@@ -91,7 +91,7 @@ fn search_path(selection: &Selection, session: &Session, loaded: &Loaded) -> Sea
     SearchPath::of_this_program(&selection.plugins_dir, session.sources.environment(), configured)
 }
 
-/// Runs the loop on this thread, with signals passed on to it.
+/// Runs the loop on this thread, while another hears signals and passes them on to it.
 fn perform(
     composed: Composed,
     config: &Config,
@@ -109,21 +109,31 @@ fn perform(
         .enable_all()
         .build()
         .map_err(system("start the loop"))?;
-    runtime.block_on(async {
-        let signals = Signals::listen().map_err(system("listen to signals"))?;
-        let control = composed.sinks.control.clone();
-        let reload = Reload {
-            selection,
-            session,
-            ceiling: composed.ceiling,
-            began_with: config,
-            plugins: composed.plugins.clone(),
-            events: composed.sinks.plugins.clone(),
+    let signals = runtime.block_on(async { Signals::listen() }).map_err(system("listen to signals"))?;
+    let control = composed.sinks.control.clone();
+    let reload = Reload {
+        selection,
+        session,
+        ceiling: composed.ceiling,
+        began_with: config,
+        plugins: composed.plugins.clone(),
+        events: composed.sinks.plugins.clone(),
+    };
+    let (over, is_over) = tokio::sync::oneshot::channel::<()>();
+    std::thread::scope(|scope| {
+        let listen = move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    _ = is_over => {}
+                    never = signals.pass_on(control, || reload.read_again()) => match never {},
+                }
+            });
         };
-        tokio::select! {
-            end = composed.run() => end.map_err(system("start the sampling thread")),
-            never = signals.pass_on(control, || reload.read_again()) => match never {},
-        }
+        let listener = std::thread::Builder::new().name("signals".into());
+        listener.spawn_scoped(scope, listen).map_err(system("start the thread that hears signals"))?;
+        // Dropped however the run ends: then the listener ends, too.
+        let _over = over;
+        composed.run().map_err(system("start the sampling thread"))
     })
 }
 

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::io::Errno;
 
 /// Reads at most this much for one stream before others have their turn.
@@ -25,6 +26,8 @@ pub(crate) enum Pumped {
 #[derive(Debug)]
 pub(crate) struct Capture {
     pipe: OwnedFd,
+    /// Reading from the empty pipe would block: a short, silent child is not worth the call that ends this.
+    blocks: bool,
     path: PathBuf,
     file: Option<File>,
     max_bytes: u64,
@@ -34,9 +37,9 @@ pub(crate) struct Capture {
 }
 
 impl Capture {
-    /// Captures what comes out of `pipe` (the non-blocking reading end) into `path`.
+    /// Captures what comes out of `pipe` (the reading end, as it was made) into `path`.
     pub(crate) fn new(pipe: OwnedFd, path: PathBuf, max_bytes: u64) -> Self {
-        Self { pipe, path, file: None, max_bytes, kept: 0, dropped: 0, broken: false }
+        Self { pipe, blocks: true, path, file: None, max_bytes, kept: 0, dropped: 0, broken: false }
     }
 
     /// The reading end.
@@ -46,6 +49,13 @@ impl Capture {
 
     /// Takes what there is, for one turn.
     pub(crate) fn pump(&mut self, buffer: &mut [u8]) -> Pumped {
+        if self.blocks {
+            if let Err(error) = fcntl_setfl(&self.pipe, OFlags::NONBLOCK) {
+                tracing::warn!(path = %self.path.display(), %error, "captured output cannot be read");
+                return Pumped::Closed;
+            }
+            self.blocks = false;
+        }
         let mut taken = 0;
         while taken < TURN {
             match rustix::io::read(&self.pipe, &mut *buffer) {

@@ -170,6 +170,16 @@ impl Child {
         Some(ExecutorEvent::Started { attempt: self.attempt, identity })
     }
 
+    /// Signals its group, which is made first where the child may not have got so far.
+    pub(crate) fn signal_group(&self, wanted: Signal) {
+        if self.birth.is_some() {
+            let pid = signal::as_pid(self.pid);
+            // Refused when the child is its program already: then it has done it itself.
+            let _ = rustix::process::setpgid(pid, pid);
+        }
+        signal::to_group(self.pid, wanted);
+    }
+
     /// Whether somebody still holds a captured stream.
     pub(crate) fn is_captured(&self) -> bool {
         self.captures.iter().any(Option::is_some)

@@ -13,9 +13,6 @@ pub enum ExecError {
         /// The operating system's words.
         source: Errno,
     },
-    /// The executor's thread could not be started.
-    #[error("the executor's thread could not be started: {0}; check the limit of processes (ulimit -u)")]
-    Thread(#[source] std::io::Error),
     /// What children read whose input is nothing.
     #[error("/dev/null cannot be opened: {0}; without it no process can be started")]
     Null(#[source] std::io::Error),

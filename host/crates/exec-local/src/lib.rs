@@ -1,7 +1,7 @@
 //! Spawn, watch, reap and stop process trees on this machine.
 //!
-//! One permanent thread owns every child: it launches them, reads their captured output, hears of their death by
-//! pidfd, sweeps what they left behind and reaps them. Nothing here ever forks the (large) host: children are born by
+//! One thread owns every child, that of whoever holds the executor: within its calls children are launched, their
+//! captured output is read, their death is heard of by pidfd, what they left behind is swept and they are reaped. Nothing here ever forks the (large) host: children are born by
 //! `clone3` with shared memory, or `posix_spawn`. The host is made a *child subreaper*, so that a process whose parents have died becomes our own
 //! child instead of init's, where it can be found and ended.
 //!
@@ -14,6 +14,7 @@
     reason = "clone3, wait4, waitid and raw signal numbers have no safe wrapper that reports usage and pid"
 )]
 
+mod bell;
 mod birth;
 mod capture;
 mod check;

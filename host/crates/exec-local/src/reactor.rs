@@ -1,34 +1,33 @@
-//! The loop of the one thread that owns all children.
+//! What owns all children, and the turns in which it looks after them.
 //!
-//! It waits for four kinds of things: orders, ends of main processes, captured output, ends of descendants. Keys are
+//! It waits for four kinds of things: the bell, ends of main processes, captured output, ends of descendants. Keys are
 //! made of attempt ids, never of descriptor numbers, which may live on as duplicates in a child between its birth and
 //! its exec.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
 use orchestrator_core::AttemptId;
 use orchestrator_core::scheduler::SpawnFault;
 use orchestrator_ports::{ExecutorEvent, Launch, SignalScope, Sink, StopSignal};
-use rustix::event::{Timespec, epoll};
+use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 use rustix::io::Errno;
 use rustix::process::Signal;
 
+use crate::bell::Bell;
 use crate::capture::Pumped;
 use crate::child::{Child, Hearing, Phase};
 use crate::error::ExecError;
-use crate::executor::{Bell, Options, Order};
+use crate::executor::Options;
 use crate::oom::OomWatch;
 use crate::pidlog::{Mark, PidLog};
 use crate::proctable::{ProcTable, signal_each};
 use crate::spawn::{Settled, Spawned, Spawner};
 use crate::{reap, signal, sweep};
 
-/// Orders taken before ends and output have their turn again.
-const ORDERS_A_TURN: usize = 64;
 const EVENTS_A_TURN: usize = 256;
 /// Looks after the births that happened during a look.
 const LOOKS: usize = 4;
@@ -86,12 +85,11 @@ impl Watch {
     }
 }
 
-/// The thread's state.
+/// All children and how they are looked after.
 pub(crate) struct Reactor {
     sink: Sink<ExecutorEvent>,
     pub(crate) options: Options,
     spawner: Spawner,
-    inbox: Receiver<Order>,
     bell: Arc<Bell>,
     epoll: OwnedFd,
     pub(crate) children: HashMap<AttemptId, Child>,
@@ -108,8 +106,8 @@ pub(crate) struct Reactor {
     pub(crate) oom: OomWatch,
     buffer: Vec<u8>,
     housekeeping_at: Instant,
-    /// The shutdown's deadline, once ordered.
-    ending: Option<Instant>,
+    /// Nothing is launched any more.
+    ending: bool,
 }
 
 impl Reactor {
@@ -117,7 +115,6 @@ impl Reactor {
         sink: Sink<ExecutorEvent>,
         options: Options,
         spawner: Spawner,
-        inbox: Receiver<Order>,
         bell: Arc<Bell>,
     ) -> Result<Self, ExecError> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(ExecError::setup("epoll"))?;
@@ -128,7 +125,6 @@ impl Reactor {
             sink,
             options,
             spawner,
-            inbox,
             bell,
             epoll,
             children: HashMap::new(),
@@ -141,46 +137,53 @@ impl Reactor {
             oom: OomWatch::new(),
             buffer: vec![0; BUFFER],
             housekeeping_at: Instant::now(),
-            ending: None,
+            ending: false,
         })
     }
 
-    /// Until the shutdown is done.
-    pub(crate) fn run(&mut self) {
-        let mut events = Vec::with_capacity(EVENTS_A_TURN);
-        // After a panic orders may lie unread although their bell has been answered.
-        let mut orders_left = true;
-        while !self.is_over() {
-            let timeout = if orders_left { Some(Duration::ZERO) } else { self.patience() };
-            let timeout = timeout.and_then(|time| Timespec::try_from(time).ok());
-            events.clear();
-            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), timeout.as_ref()) {
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(error) => tracing::error!(%error, "the executor cannot wait for its children"),
+    /// Waits, no longer than until `deadline`, for something to happen and sees to it. It does not sleep where something
+    /// waits for the caller.
+    pub(crate) fn turn(&mut self, deadline: Option<Instant>, nothing_waits: &mut dyn FnMut() -> bool) {
+        self.bell.listen();
+        let timeout = if nothing_waits() { self.patience(deadline) } else { Some(Duration::ZERO) };
+        let timeout = timeout.and_then(|time| Timespec::try_from(time).ok());
+        let mut space = [const { MaybeUninit::uninit() }; EVENTS_A_TURN];
+        let waited = epoll::wait(&self.epoll, &mut space, timeout.as_ref());
+        self.bell.awake();
+        match waited {
+            Ok((events, _)) => {
+                for event in events {
+                    self.hear(event.data.u64());
+                }
             }
-            for event in events.drain(..) {
-                self.hear(event.data.u64());
-            }
-            self.keep_deadlines();
-            orders_left = self.take_orders();
+            Err(Errno::INTR) => {}
+            Err(error) => tracing::error!(%error, "the executor cannot wait for its children"),
+        }
+        self.keep_deadlines();
+    }
+
+    /// Kills all, reaps all.
+    pub(crate) fn end(&mut self) {
+        self.ending = true;
+        self.kill_trees();
+        let deadline = Instant::now() + LAST_WAIT;
+        while !self.children.is_empty() && Instant::now() < deadline {
+            self.turn(Some(deadline), &mut || true);
         }
     }
 
-    fn is_over(&self) -> bool {
-        self.ending.is_some_and(|deadline| self.children.is_empty() || Instant::now() >= deadline)
-    }
-
-    /// How long to wait if nothing happens; for ever when nothing runs.
-    fn patience(&self) -> Option<Duration> {
+    /// How long to wait if nothing happens; for ever when nothing runs and the caller has no deadline.
+    fn patience(&self, deadline: Option<Instant>) -> Option<Duration> {
         let now = Instant::now();
         if !self.young.is_empty() {
-            return Some((self.young_since + YOUTH).saturating_duration_since(now));
+            let grown_up = self.young_since + YOUTH;
+            return Some(deadline.map_or(grown_up, |at| at.min(grown_up)).saturating_duration_since(now));
         }
         let lingering = self.deadlines().map(|(_, deadline)| deadline);
         let routine = (!self.children.is_empty()).then(|| now + HOUSEKEEPING.min(self.pids.longest_gap()));
-        let next = lingering.chain(routine).chain(self.ending).min()?;
         // A millisecond more, lest rounding wake us just before the moment.
-        Some(next.saturating_duration_since(now) + Duration::from_millis(1))
+        let own = lingering.chain(routine).min().map(|moment| moment + Duration::from_millis(1));
+        Some(own.into_iter().chain(deadline).min()?.saturating_duration_since(now))
     }
 
     /// The children whose main process has ended, each with the next moment at which something is to be done about it.
@@ -219,6 +222,23 @@ impl Reactor {
         pumped
     }
 
+    /// Lets streams go that nobody listened to and that were closed without a word: one call for both.
+    pub(crate) fn let_silent_go(&mut self, attempt: AttemptId) {
+        let Some(child) = self.children.get(&attempt) else { return };
+        let [Some(out), Some(err)] = &child.captures else { return };
+        if child.hearing == Hearing::All {
+            return;
+        }
+        let mut ends = [out, err].map(|capture| PollFd::new(capture.pipe(), PollFlags::IN));
+        if poll(&mut ends, Some(&Timespec::default())).is_err() {
+            return;
+        }
+        let is_silent = ends.map(|end| end.revents() == PollFlags::HUP);
+        for index in (0..2).filter(|index| is_silent[*index]) {
+            self.let_go(attempt, index);
+        }
+    }
+
     /// Ends the capture of a stream.
     pub(crate) fn let_go(&mut self, attempt: AttemptId, index: usize) {
         let Some(child) = self.children.get_mut(&attempt) else { return };
@@ -231,50 +251,13 @@ impl Reactor {
         }
     }
 
-    /// Takes some orders; true when more may wait.
-    fn take_orders(&mut self) -> bool {
-        self.bell.quiet();
-        for _ in 0..ORDERS_A_TURN {
-            match self.inbox.try_recv() {
-                Ok(Order::Launch(launch)) => self.launch(launch),
-                Ok(Order::Signal(attempt, number, scope)) => self.signal(attempt, number, scope),
-                Ok(Order::SignalAll(number, answer)) => {
-                    self.signal_all(number);
-                    let _ = answer.send(());
-                }
-                Ok(Order::Shutdown) | Err(TryRecvError::Disconnected) => {
-                    self.begin_to_end();
-                    return false;
-                }
-                Err(TryRecvError::Empty) => return false,
-            }
-        }
-        true
-    }
-
-    fn begin_to_end(&mut self) {
-        if self.ending.is_none() {
-            self.ending = Some(Instant::now() + LAST_WAIT);
-            self.kill_trees();
-        }
-    }
-
-    /// Answers launches that will not be made.
-    pub(crate) fn refuse_all(&mut self) {
-        while let Ok(order) = self.inbox.try_recv() {
-            if let Order::Launch(launch) = order {
-                let fault = SpawnFault::Machine { detail: "the executor has ended".to_owned() };
-                self.tell(ExecutorEvent::NotStarted { attempt: launch.attempt, fault });
-            }
-        }
-    }
-
     /// Kills every tree.
     pub(crate) fn kill_trees(&mut self) {
         self.signal_all(StopSignal(Signal::KILL.as_raw()));
     }
 
-    fn launch(&mut self, launch: Box<Launch>) {
+    /// Starts a process.
+    pub(crate) fn launch(&mut self, launch: Box<Launch>) {
         let attempt = launch.attempt;
         if self.children.contains_key(&attempt) {
             tracing::error!(%attempt, "an attempt was launched twice; the second launch is ignored");
@@ -282,7 +265,7 @@ impl Reactor {
         }
         self.launching = Some(attempt);
         let born = Instant::now();
-        let started = if self.ending.is_some() {
+        let started = if self.ending {
             Err(SpawnFault::Machine { detail: "the executor is ending".to_owned() })
         } else {
             self.spawner.spawn(&launch)
@@ -304,7 +287,10 @@ impl Reactor {
             self.epoch = Some(mark);
         }
         let child = Child::new(launch, spawned, born, mark);
-        let heard = self.listen(&child.pidfd, attempt, Watch::Main);
+        // Once, for it is not taken out of epoll: closed, it is gone from there as soon as no child that is being born
+        // holds a duplicate, and tells nothing until then.
+        let once = epoll::EventFlags::IN | epoll::EventFlags::ONESHOT;
+        let heard = epoll::add(&self.epoll, &child.pidfd, Watch::Main.key(attempt), once);
         self.children.insert(attempt, child);
         self.launching = None;
         if self.young.is_empty() {
@@ -360,9 +346,9 @@ impl Reactor {
 
     /// Only when the kernel's limit of epoll watches (per user) is exhausted: without ears a child cannot be kept.
     fn end_unheard(&mut self, attempt: AttemptId, error: Errno) {
-        let Some(pid) = self.children.get(&attempt).map(|child| child.pid) else { return };
+        let Some(child) = self.children.get(&attempt) else { return };
         tracing::error!(%attempt, %error, "a process cannot be watched (fs.epoll.max_user_watches); it is ended");
-        signal::to_group(pid, Signal::KILL);
+        child.signal_group(Signal::KILL);
         sweep::await_unheard(self, attempt);
     }
 
@@ -381,7 +367,8 @@ impl Reactor {
         (self.sink)(event);
     }
 
-    fn signal(&mut self, attempt: AttemptId, number: StopSignal, scope: SignalScope) {
+    /// Signals one attempt.
+    pub(crate) fn signal(&mut self, attempt: AttemptId, number: StopSignal, scope: SignalScope) {
         let Some(wanted) = known_signal(number) else { return };
         let Some(child) = self.children.get_mut(&attempt) else { return };
         let tree = scope == SignalScope::Tree;
@@ -405,7 +392,7 @@ impl Reactor {
 
     /// Signals all trees, with one look at the processes for all of them. After SIGKILL, descendants born meanwhile fall
     /// in the sweeps that follow the ends of the main processes.
-    fn signal_all(&mut self, number: StopSignal) {
+    pub(crate) fn signal_all(&mut self, number: StopSignal) {
         let Some(wanted) = known_signal(number) else { return };
         self.pids.observe();
         let Some(oldest) = self.children.values().map(|child| child.mark).min() else { return };
@@ -415,7 +402,7 @@ impl Reactor {
             let outside: Vec<_> = members.into_iter().filter(|member| member.pgid != child.pid).collect();
             let resume = child.orders.note(wanted, true).then_some(Signal::CONT);
             for wanted in [Some(wanted), resume].into_iter().flatten() {
-                signal::to_group(child.pid, wanted);
+                child.signal_group(wanted);
                 signal_each(&outside, wanted);
             }
         }
@@ -435,8 +422,10 @@ impl Reactor {
         let mut reached = HashSet::new();
         for round in 0..rounds {
             let mut members = sweep::members(self, attempt).unwrap_or_default();
-            if round == 0 {
-                signal::to_group(pid, wanted);
+            if round == 0
+                && let Some(child) = self.children.get(&attempt)
+            {
+                child.signal_group(wanted);
             }
             members
                 .alive

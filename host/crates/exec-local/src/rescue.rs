@@ -1,4 +1,4 @@
-//! After a panic of the loop: nobody may wait for ever for a process that nobody watches any more.
+//! After a panic: nobody may wait for ever for a process that nobody watches any more.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
@@ -11,33 +11,24 @@ use crate::child::{Child, Phase};
 use crate::reactor::Reactor;
 use crate::{signal, sweep};
 
-/// Panics after which the loop is given up: later launches are not started.
-const PANICS: u32 = 16;
-
-/// Runs the loop to its end. After a panic every process that it had is ended and told as ended, and it goes on.
-pub(crate) fn run(reactor: &mut Reactor) {
-    for _ in 0..PANICS {
-        if catch_unwind(AssertUnwindSafe(|| reactor.run())).is_ok() {
-            return;
-        }
-        tracing::error!("the executor's thread panicked; the processes that it watched are ended");
-        // Descendants first, as far as whatever is broken allows.
-        let whole = catch_unwind(AssertUnwindSafe(|| reactor.kill_trees()));
-        if whole.is_err() {
-            tracing::error!("descendants of these processes may be left until the next start");
-        }
-        reactor.lingering.clear();
-        let children: Vec<Child> = reactor.children.drain().map(|(_, child)| child).collect();
-        for child in children {
-            // A second panic over the same attempt must not keep the others from being told.
-            drop(catch_unwind(AssertUnwindSafe(|| give_up(reactor, child))));
-        }
-        if let Some(attempt) = reactor.launching.take() {
-            let fault = SpawnFault::Machine { detail: "the executor's thread panicked".to_owned() };
-            reactor.tell(ExecutorEvent::NotStarted { attempt, fault });
-        }
+/// Every process that was watched is ended and told as ended; others can be launched then.
+pub(crate) fn after_a_panic(reactor: &mut Reactor) {
+    tracing::error!("the executor panicked; the processes that it watched are ended");
+    // Descendants first, as far as whatever is broken allows.
+    let whole = catch_unwind(AssertUnwindSafe(|| reactor.kill_trees()));
+    if whole.is_err() {
+        tracing::error!("descendants of these processes may be left until the next start");
     }
-    reactor.refuse_all();
+    reactor.lingering.clear();
+    let children: Vec<Child> = reactor.children.drain().map(|(_, child)| child).collect();
+    for child in children {
+        // A second panic over the same attempt must not keep the others from being told.
+        drop(catch_unwind(AssertUnwindSafe(|| give_up(reactor, child))));
+    }
+    if let Some(attempt) = reactor.launching.take() {
+        let fault = SpawnFault::Machine { detail: "the executor panicked".to_owned() };
+        reactor.tell(ExecutorEvent::NotStarted { attempt, fault });
+    }
 }
 
 /// Kills a process, waits for its end and tells it.
@@ -46,7 +37,7 @@ fn give_up(reactor: &Reactor, mut child: Child) {
     if let Some(started) = child.untold() {
         reactor.tell(started);
     }
-    signal::to_group(child.pid, Signal::KILL);
+    child.signal_group(Signal::KILL);
     signal::to_pidfd(&child.pidfd, Signal::KILL);
     sweep::has_ended(&child, Some(crate::child::UNKILLABLE));
     let mut reaped = sweep::reap_main(child.pid);

@@ -149,9 +149,6 @@ impl Spawner {
                 return Err(failed(error));
             }
         };
-        // The child does it, too: whichever comes first, a signal to the group finds it from now on. (Refused when the
-        // child is its program already; then it has done it.)
-        let _ = rustix::process::setpgid(signal::as_pid(pid), signal::as_pid(pid));
         Ok((pid, pidfd, Some(cradle)))
     }
 

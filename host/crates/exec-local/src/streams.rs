@@ -88,9 +88,8 @@ fn output(sink: &OutputSink) -> Result<(Stream, Option<Capture>), SpawnFault> {
             Ok((Stream::Open(file.into()), None))
         }
         OutputSink::Capture { path, max_bytes } => {
-            let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)
-                .and_then(|ends| fcntl_setfl(&ends.0, OFlags::NONBLOCK).map(|()| ends))
-                .map_err(|error| fault::of_machine("pipe", &error.into()))?;
+            let (reader, writer) =
+                pipe_with(PipeFlags::CLOEXEC).map_err(|error| fault::of_machine("pipe", &error.into()))?;
             Ok((Stream::Open(writer), Some(Capture::new(reader, path.clone(), *max_bytes))))
         }
     }

@@ -41,15 +41,13 @@ pub(crate) fn main_ended(reactor: &mut Reactor, attempt: AttemptId) {
         strays: Vec::new(),
     });
     reactor.lingering.insert(attempt);
-    let Some(child) = reactor.children.get(&attempt) else { return };
-    reactor.ignore(&child.pidfd);
+    reactor.let_silent_go(attempt);
     advance(reactor, attempt);
 }
 
 /// The child could not become its program: it has no descendants and has written nothing.
 fn stillborn(reactor: &mut Reactor, attempt: AttemptId, fault: SpawnFault) {
     let Some(child) = reactor.children.remove(&attempt) else { return };
-    reactor.ignore(&child.pidfd);
     reap_main(child.pid);
     drop(child);
     reactor.tell(ExecutorEvent::NotStarted { attempt, fault });

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use orchestrator_core::AttemptId;
 use orchestrator_core::metrics::Usage;
@@ -112,13 +113,21 @@ pub enum ExecutorEvent {
     },
 }
 
-/// Starts and stops process trees. All calls but `signal_all` return at once.
+/// Ends an executor's [`wait`](Executor::wait), from any thread.
+pub type Waker = Arc<dyn Fn() + Send + Sync>;
+
+/// Starts and stops process trees, on the thread that calls. All calls but `wait` return at once.
 pub trait Executor: Send {
     /// Starts a process. Answer: `Started` then `Exited`, or `NotStarted`.
-    fn launch(&self, launch: Launch);
+    fn launch(&mut self, launch: Launch);
     /// Sends a signal to the attempt's main process or its whole tree; nothing happens when it has ended.
-    fn signal(&self, attempt: AttemptId, signal: StopSignal, scope: SignalScope);
-    /// Sends a signal to every running attempt's tree (SIGTSTP/SIGCONT forwarded) and returns when all have been sent: who
-    /// suspends itself next must not leave the sending to a thread that is then suspended too.
-    fn signal_all(&self, signal: StopSignal);
+    fn signal(&mut self, attempt: AttemptId, signal: StopSignal, scope: SignalScope);
+    /// Sends a signal to every running attempt's tree (SIGTSTP/SIGCONT forwarded); all have been sent when it returns.
+    fn signal_all(&mut self, signal: StopSignal);
+    /// Looks after the processes: waits until one wants something, until it is woken or until `deadline` (without end
+    /// where there is none), and sees to what there is. Before it goes to sleep it asks whether `nothing_waits` for the
+    /// caller; a call of the waker after that question ends the sleep.
+    fn wait(&mut self, deadline: Option<Instant>, nothing_waits: &mut dyn FnMut() -> bool);
+    /// What ends [`wait`](Self::wait).
+    fn waker(&self) -> Waker;
 }

@@ -2,7 +2,7 @@
 //!
 //! Every port is asynchronous by message: a call hands work over and returns at once; answers come back through a
 //! [`Sink`] that the composer gave to the room at construction. So no room can block the loop, and a test can stand
-//! in for any of them.
+//! in for any of them. The executor alone has no thread: whoever holds it lends it theirs ([`Executor::wait`]).
 
 mod clock;
 mod executor;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 pub use clock::Clock;
 pub use executor::{
-    ChildSettings, Executor, ExecutorEvent, InputSource, Launch, OutputSink, SignalScope, StopSignal,
+    ChildSettings, Executor, ExecutorEvent, InputSource, Launch, OutputSink, SignalScope, StopSignal, Waker,
 };
 pub use files::{Files, FilesEvent, Permit, PrivateOutput, PublishJob};
 pub use histogram::Histogram;

@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use orchestrator_core::metrics::{ProcessSample, SystemSample};
 use orchestrator_ports::{Probe, ProbeTarget};
-use tokio::sync::mpsc::UnboundedSender;
 
-use crate::inbox::Message;
+use crate::inbox::{Message, Post};
 
 /// One reading.
 #[derive(Debug)]
@@ -28,7 +27,7 @@ pub(crate) struct Collector {
 }
 
 impl Collector {
-    pub(crate) fn start(probe: Box<dyn Probe>, inbox: UnboundedSender<Message>) -> std::io::Result<Self> {
+    pub(crate) fn start(probe: Box<dyn Probe>, inbox: Post) -> std::io::Result<Self> {
         let (requests, work) = channel();
         thread::Builder::new().name("collector".into()).spawn(move || collect(probe, &work, &inbox))?;
         Ok(Self { requests, busy: false })
@@ -47,11 +46,11 @@ impl Collector {
     }
 }
 
-fn collect(mut probe: Box<dyn Probe>, work: &Receiver<Vec<ProbeTarget>>, inbox: &UnboundedSender<Message>) {
+fn collect(mut probe: Box<dyn Probe>, work: &Receiver<Vec<ProbeTarget>>, inbox: &Post) {
     while let Ok(targets) = work.recv() {
         let (system, processes) = (probe.system(), probe.processes(&targets));
         let collected = Collected { system, processes, cost: probe.cpu() };
-        if inbox.send(Message::Collected(collected)).is_err() {
+        if !inbox.send(Message::Collected(collected)) {
             return;
         }
     }

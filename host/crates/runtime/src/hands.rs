@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use orchestrator_core::config::model::KillMode;
 use orchestrator_core::metrics::{ProcessSample, Usage};
@@ -163,6 +163,11 @@ impl Hands {
         }
     }
 
+    /// Lends the executor this thread.
+    pub(crate) fn wait(&mut self, due: Instant, nothing_waits: &mut dyn FnMut() -> bool) {
+        self.executor.wait(Some(due), nothing_waits);
+    }
+
     /// The executor says that the process runs: the scheduler's event. `None` for an attempt that is not in flight.
     pub(crate) fn started(
         &mut self,
@@ -221,7 +226,7 @@ impl Hands {
         })
     }
 
-    pub(crate) fn stop(&self, attempt: AttemptId, how: StopHow) {
+    pub(crate) fn stop(&mut self, attempt: AttemptId, how: StopHow) {
         match (how, self.settings.kill_mode) {
             (StopHow::Kill, _) => self.executor.signal(attempt, SIGKILL, SignalScope::Tree),
             (StopHow::Gracefully, KillMode::Tree) => {
@@ -249,17 +254,17 @@ impl Hands {
     }
 
     /// After all were told to go on: those that stand still for a reason of ours do so again.
-    pub(crate) fn freeze_again(&self) {
+    pub(crate) fn freeze_again(&mut self) {
         for attempt in &self.frozen {
             self.executor.signal(*attempt, SIGSTOP, SignalScope::Tree);
         }
     }
 
-    pub(crate) fn signal_all(&self, signal: StopSignal) {
+    pub(crate) fn signal_all(&mut self, signal: StopSignal) {
         self.executor.signal_all(signal);
     }
 
-    pub(crate) fn kill_all(&self) {
+    pub(crate) fn kill_all(&mut self) {
         self.executor.signal_all(SIGKILL);
     }
 

@@ -1,10 +1,10 @@
 //! Everything that can happen to a run, in one order.
 
-use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel as queue};
+use std::sync::{Arc, OnceLock};
 
 use orchestrator_core::scheduler::Policy;
-use orchestrator_ports::{ExecutorEvent, FilesEvent, PluginEvent, Sink, StoreEvent};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use orchestrator_ports::{ExecutorEvent, FilesEvent, PluginEvent, Sink, StoreEvent, Waker};
 
 use crate::collector::Collected;
 
@@ -39,8 +39,32 @@ pub(crate) enum Message {
 /// Where everything arrives. The channel is unbounded so that no room ever blocks on the loop; what can be in it is
 /// bounded by the work in flight (slots, unpublished outputs, records), and by the input directory while it is scanned.
 pub struct Inbox {
-    pub(crate) receiver: UnboundedReceiver<Message>,
-    pub(crate) sender: UnboundedSender<Message>,
+    pub(crate) receiver: Receiver<Message>,
+    pub(crate) post: Post,
+}
+
+/// The way into the inbox.
+#[derive(Clone)]
+pub(crate) struct Post {
+    sender: Sender<Message>,
+    /// Ends the loop's sleep; known when the loop begins, which looks into the inbox before it sleeps.
+    waker: Arc<OnceLock<Waker>>,
+}
+
+impl Post {
+    /// Tells the loop something. False when it has ended.
+    pub(crate) fn send(&self, message: Message) -> bool {
+        let sent = self.sender.send(message).is_ok();
+        if let Some(wake) = self.waker.get() {
+            wake();
+        }
+        sent
+    }
+
+    /// What ends the loop's sleep; the first one stays.
+    pub(crate) fn wakes(&self, waker: Waker) {
+        self.waker.get_or_init(|| waker);
+    }
 }
 
 /// The rooms' ways to speak, each handed to one room at construction.
@@ -61,17 +85,20 @@ pub struct Sinks {
 /// An inbox and the sinks that lead to it. What is said after the run has ended is dropped.
 #[must_use]
 pub fn channel() -> (Inbox, Sinks) {
-    fn sink<E: Send + 'static>(sender: &UnboundedSender<Message>, wrap: fn(E) -> Message) -> Sink<E> {
-        let sender = sender.clone();
-        Arc::new(move |event| drop(sender.send(wrap(event))))
+    fn sink<E: Send + 'static>(post: &Post, wrap: fn(E) -> Message) -> Sink<E> {
+        let post = post.clone();
+        Arc::new(move |event| {
+            post.send(wrap(event));
+        })
     }
-    let (sender, receiver) = unbounded_channel();
+    let (sender, receiver) = queue();
+    let post = Post { sender, waker: Arc::default() };
     let sinks = Sinks {
-        executor: sink(&sender, Message::Executor),
-        files: sink(&sender, Message::Files),
-        store: sink(&sender, Message::Store),
-        plugins: sink(&sender, Message::Plugins),
-        control: sink(&sender, Message::Control),
+        executor: sink(&post, Message::Executor),
+        files: sink(&post, Message::Files),
+        store: sink(&post, Message::Store),
+        plugins: sink(&post, Message::Plugins),
+        control: sink(&post, Message::Control),
     };
-    (Inbox { receiver, sender }, sinks)
+    (Inbox { receiver, post }, sinks)
 }

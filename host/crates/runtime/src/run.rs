@@ -83,19 +83,16 @@ pub struct RunEnd {
     pub learned: Option<ControlState>,
 }
 
-/// Runs the scheduler over the rooms until nothing is left to do.
+/// Runs the scheduler over the rooms until nothing is left to do, on this thread, which is the executor's as well:
+/// between an end and the next launch there is no other to be woken.
 ///
 /// # Errors
 /// The sampling thread cannot be started.
-pub async fn run(
-    rooms: Rooms,
-    scheduler: Scheduler,
-    inbox: Inbox,
-    settings: Settings,
-) -> std::io::Result<RunEnd> {
-    let Inbox { mut receiver, sender } = inbox;
+pub fn run(rooms: Rooms, scheduler: Scheduler, inbox: Inbox, settings: Settings) -> std::io::Result<RunEnd> {
+    let Inbox { receiver, post } = inbox;
     let Rooms { executor, files, store, plugins, probe, clock, subscribers } = rooms;
-    let collector = Collector::start(probe, sender)?;
+    post.wakes(executor.waker());
+    let collector = Collector::start(probe, post)?;
     let mut turner =
         Turner::new(executor, files, store, plugins, clock, subscribers, collector, scheduler, settings);
     turner.begin();
@@ -105,11 +102,11 @@ pub async fn run(
             return Ok(turner.end(ended));
         }
         let due = turner.next_deadline();
-        tokio::select! {
-            biased;
-            _ = receiver.recv_many(&mut messages, MESSAGES_A_TURN) => {}
-            () = tokio::time::sleep_until(due.into()) => {}
-        }
+        turner.wait(due, &mut || {
+            messages.extend(receiver.try_recv());
+            messages.is_empty()
+        });
+        messages.extend(receiver.try_iter().take(MESSAGES_A_TURN));
         turner.tick(due, messages.drain(..));
     }
 }

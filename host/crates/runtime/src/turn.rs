@@ -118,6 +118,11 @@ impl Turner {
         self.ended.clone()
     }
 
+    /// Looks after the processes until there is something for a turn of the loop, at the latest when it is `due`.
+    pub(crate) fn wait(&mut self, due: Instant, nothing_waits: &mut dyn FnMut() -> bool) {
+        self.hands.wait(due, nothing_waits);
+    }
+
     /// When the loop must turn even if nothing arrives.
     pub(crate) fn next_deadline(&self) -> Instant {
         let now = self.clock.now();

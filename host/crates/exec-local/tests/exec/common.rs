@@ -9,16 +9,18 @@ use std::time::{Duration, Instant};
 use orchestrator_core::AttemptId;
 use orchestrator_core::metrics::Usage;
 use orchestrator_core::scheduler::{ExitStatus, ProcessIdentity, SpawnFault};
-use orchestrator_exec_local::{LocalExecutor, Options};
+use orchestrator_exec_local::Options;
 use orchestrator_ports::{
-    ChildSettings, Executor, ExecutorEvent, InputSource, Launch, OutputSink, SignalScope, StopSignal,
+    ChildSettings, ExecutorEvent, InputSource, Launch, OutputSink, SignalScope, StopSignal,
 };
+
+use crate::driver::Driver;
 
 /// No test waits longer than this for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Bench {
-    pub(crate) executor: LocalExecutor,
+    pub(crate) executor: Driver,
     events: Receiver<ExecutorEvent>,
     pub(crate) directory: tempfile::TempDir,
 }
@@ -42,7 +44,7 @@ impl Bench {
         let sink = Arc::new(move |event| {
             let _ = sender.lock().unwrap().send(event);
         });
-        let executor = LocalExecutor::start(sink, options).unwrap();
+        let executor = Driver::start(sink, options).unwrap();
         Self { executor, events, directory: tempfile::tempdir().unwrap() }
     }
 

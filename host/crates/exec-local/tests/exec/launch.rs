@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::common::{self, Bench, PATIENCE, children, launch, open_files};
+use crate::driver::Driver;
 use orchestrator_core::AttemptId;
 use orchestrator_core::scheduler::{ExitStatus, SpawnFault};
-use orchestrator_exec_local::{LocalExecutor, Options, start_ticks};
-use orchestrator_ports::{ChildSettings, Executor, ExecutorEvent, InputSource, OutputSink};
+use orchestrator_exec_local::{Options, start_ticks};
+use orchestrator_ports::{ChildSettings, ExecutorEvent, InputSource, OutputSink};
 
 #[test]
 fn an_exit_code_is_told() {
@@ -322,7 +323,7 @@ fn after_a_panic_of_its_thread_nothing_is_left_running_or_untold() {
             panic!("a panic of the test's own");
         }
     };
-    let executor = LocalExecutor::start(Arc::new(sink), Options::default()).unwrap();
+    let executor = Driver::start(Arc::new(sink), Options::default()).unwrap();
     for attempt in 1..=2 {
         executor.launch(launch(attempt, "/bin/sleep", &["600"]));
     }

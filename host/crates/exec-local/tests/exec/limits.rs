@@ -4,7 +4,7 @@ use std::process::Command;
 
 use orchestrator_core::scheduler::{ExitStatus, SpawnFault};
 use orchestrator_exec_local::{Options, max_children_by_fds};
-use orchestrator_ports::{Executor, ExecutorEvent, OutputSink};
+use orchestrator_ports::{ExecutorEvent, OutputSink};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::common::{self, Bench, children, launch, open_files};

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
 mod common;
+mod driver;
 mod launch;
 mod limits;
 mod orphans;

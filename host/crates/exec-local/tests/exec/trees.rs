@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::common::{Bench, children, launch, lives, state, wait_until};
 use orchestrator_core::scheduler::ExitStatus;
 use orchestrator_exec_local::Options;
-use orchestrator_ports::{Executor, SignalScope, StopSignal};
+use orchestrator_ports::{SignalScope, StopSignal};
 
 #[test]
 fn a_signal_ends_the_tree() {

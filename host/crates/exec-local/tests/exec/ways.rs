@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use orchestrator_core::scheduler::{ExitStatus, SpawnFault};
 use orchestrator_exec_local::{LaunchPath, Options};
-use orchestrator_ports::{ChildSettings, Executor, InputSource};
+use orchestrator_ports::{ChildSettings, InputSource};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::common::{Bench, launch};
