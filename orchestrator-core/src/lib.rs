@@ -9,6 +9,7 @@ pub mod capacity;
 pub mod config;
 pub mod ids;
 pub mod metrics;
+pub mod outlook;
 pub mod plan;
 pub mod predict;
 pub mod scheduler;

@@ -82,6 +82,9 @@ pub struct SystemSample {
     pub swap_used: Bytes,
     /// Fill of the output file system, 0–100.
     pub disk_percent: f64,
+    /// Space that is left on the output file system.
+    #[serde(default)]
+    pub disk_available: Bytes,
     /// Bytes read from block devices per second since the previous reading.
     pub disk_read_per_second: f64,
     /// Bytes written to block devices per second since the previous reading.

@@ -11,10 +11,10 @@ use crate::errors::Failure;
 use crate::exit::Exit;
 use crate::session::Session;
 use crate::style::Style;
-use crate::views::progress;
 use crate::views::status_file::Live;
 use crate::views::summary::{by_kind, rate};
 use crate::views::words::{duration, number, plural};
+use crate::views::{forecast, progress};
 
 /// Failed tasks that are read at a time.
 const PAGE: u32 = 1_000;
@@ -145,9 +145,13 @@ fn live_lines(live: &Live) -> Vec<String> {
     if !bound.is_empty() {
         lines.push(format!("bound by: {bound}"));
     }
-    if let Some(eta) = snapshot.eta {
-        let [likely, low, high] = [eta.likely, eta.low, eta.high].map(duration);
-        lines.push(format!("about {likely} left ({low} to {high})"));
+    lines.extend(forecast::lines(&snapshot.forecast));
+    match snapshot.eta {
+        Some(eta) => lines.push(forecast::left(&eta)),
+        None if snapshot.scan_finished && snapshot.counts.pending > 0 => {
+            lines.push("calibrating: how long is left is known after the first results".to_owned());
+        }
+        None => {}
     }
     lines
 }

@@ -107,6 +107,11 @@ fn line_of(fact: &Fact, at: Timestamp, story: &Story, console: &Console) -> Opti
         Fact::AttemptTerminated { task, reason, .. } => {
             Some(format!("{} {}: {reason}; it waits again", style.warning("stopped"), story.name(*task)))
         }
+        Fact::ReservationRaised { task, used, reserved, .. } => Some(format!(
+            "{} ran out of memory at {used}: its next attempt reserves {reserved}",
+            story.name(*task)
+        )),
+        Fact::Relearned { what, .. } => Some(format!("{}: {what}", style.warning("changed"))),
         Fact::Calibrated { baseline } if baseline.samples > 0 => Some(super::words::baseline(baseline)),
         _ => None,
     }

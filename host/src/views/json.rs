@@ -95,6 +95,7 @@ fn fact_event(at: Timestamp, fact: &Fact, story: &Story) -> Value {
             value["category"] = json!(reason.category());
             value["sentence"] = reason.to_string().into();
         }
+        Fact::Relearned { what, .. } => value["sentence"] = what.to_string().into(),
         Fact::AttemptTerminated { reason, .. } => value["sentence"] = reason.to_string().into(),
         _ => {}
     }

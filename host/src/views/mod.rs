@@ -9,6 +9,7 @@
 //!
 //! To add a view: implement `Subscriber`, read the [`story::Story`] that [`for_run`] shares out, add it there.
 
+pub(crate) mod forecast;
 mod human;
 mod json;
 pub(crate) mod plugins;

@@ -2,7 +2,7 @@
 
 use orchestrator_core::Bytes;
 use orchestrator_core::config::model::ResourceLimits;
-use orchestrator_core::view::{Eta, RunningAttempt, Snapshot};
+use orchestrator_core::view::{RunningAttempt, Snapshot};
 
 use super::words::{cut, duration, number};
 use crate::style::Style;
@@ -54,14 +54,18 @@ pub(crate) fn line(snapshot: &Snapshot, thresholds: Thresholds) -> String {
     format!("{}; {}; {machine}; {}", counts(snapshot), snapshot.capacity, time(snapshot))
 }
 
-/// `running a.dat for 12 s (slot 3)`.
+/// `running a.dat for 12 s of about 40 s (slot 3)`.
 pub(crate) fn attempt(attempt: &RunningAttempt) -> String {
     let what = match attempt {
         RunningAttempt { stopping: true, .. } => "stopping",
         RunningAttempt { calibrating: true, .. } => "measuring",
         _ => "running",
     };
-    format!("{what} {} for {} (slot {})", attempt.path, duration(attempt.running_for), attempt.slot)
+    let of = attempt.expected_seconds.map_or_else(String::new, |expected| {
+        let length = |seconds: f64| duration(std::time::Duration::from_secs_f64(seconds.clamp(0.0, 1e9)));
+        format!(" of about {}", length(expected.p50))
+    });
+    format!("{what} {} for {}{of} (slot {})", attempt.path, duration(attempt.running_for), attempt.slot)
 }
 
 /// `412 of 1 000 done, 3 failed, 2 retried, 8 running`.
@@ -126,9 +130,9 @@ fn time(snapshot: &Snapshot) -> String {
     let elapsed = duration(snapshot.elapsed);
     match snapshot.eta {
         _ if snapshot.stopping => format!("{elapsed}, ending early: nothing new is started"),
-        Some(Eta { likely, low, high }) => {
-            let (likely, low, high) = (duration(likely), duration(low), duration(high));
-            format!("{elapsed}, about {likely} left ({low} to {high})")
+        Some(eta) => format!("{elapsed}, {}", super::forecast::left(&eta)),
+        None if snapshot.counts.pending > 0 && snapshot.scan_finished => {
+            format!("{elapsed}, calibrating: how long is left is known after the first results")
         }
         None => elapsed,
     }
@@ -140,7 +144,9 @@ pub(crate) mod tests {
     use orchestrator_core::Timestamp;
     use orchestrator_core::capacity::{Baseline, Bound, CapacityDecision};
     use orchestrator_core::metrics::SystemSample;
+    use orchestrator_core::outlook::Forecast;
     use orchestrator_core::scheduler::Counts;
+    use orchestrator_core::view::Eta;
     use std::time::Duration;
 
     /// A run in its middle.
@@ -179,6 +185,7 @@ pub(crate) mod tests {
                 low: Duration::from_secs(100),
                 high: Duration::from_secs(170),
             }),
+            forecast: Forecast::default(),
             bound_by: Vec::new(),
             stopping: false,
         }

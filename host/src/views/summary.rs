@@ -8,6 +8,7 @@ use orchestrator_core::view::Snapshot;
 use orchestrator_plugin_host::InstanceStatus;
 use serde_json::{Value, json};
 
+use super::forecast;
 use super::story::Story;
 use super::words::{duration, number, plural};
 use crate::cli::shell_word;
@@ -31,6 +32,12 @@ pub(crate) fn lines(
     let bound = describe(&last.bound_by);
     if last.elapsed >= WORTH_A_WORD && !bound.is_empty() {
         lines.push(format!("  bound by: {bound}"));
+    }
+    if last.elapsed >= WORTH_A_WORD {
+        let whole = matches!(exit, Exit::Success | Exit::SomeFailed);
+        let said = last.forecast.first.filter(|_| whole);
+        lines.extend(said.map(|said| format!("  {}", forecast::first(&said, last.elapsed))));
+        lines.extend(forecast::accuracy(&last.forecast).map(|words| format!("  {words}")));
     }
     if story.failed() > 0 {
         lines.push(format!("  failures: {}", by_kind(&story.failures)));
@@ -72,6 +79,7 @@ pub(crate) fn event(story: &Story, exit: Exit, typed: &[String]) -> Value {
         value["elapsed_seconds"] = last.elapsed.as_secs_f64().into();
         value["counts"] = json!(last.counts);
         value["bound_by"] = json!(last.bound_by);
+        value["forecast"] = json!(last.forecast);
         for (name, count) in [
             ("completed", last.completed),
             ("failed", last.failed),

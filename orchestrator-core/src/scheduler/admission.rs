@@ -150,13 +150,14 @@ impl Scheduler {
         };
         let attempt = AttemptId(self.next_attempt);
         self.next_attempt += 1;
+        let promise = self.promise(task);
         let slot = self.slots.take();
         self.holding += 1;
         if calibrating {
             self.calibration.begin(attempt, now);
         }
         self.record(Fact::AttemptPlanned { attempt, task, number, slot, calibrating, at: now });
-        self.live.insert(attempt, Attempt::new(task, slot, calibrating, now));
+        self.live.insert(attempt, Attempt { promise, ..Attempt::new(task, slot, calibrating, now) });
         self.law_plans(attempt, task, now);
         self.commands.push(Command::Launch { attempt, task, number, slot, path });
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::TerminationReason;
 use crate::metrics::Usage;
+use crate::outlook::Promise;
 use crate::view::{RunningAttempt, Snapshot};
 use crate::{AttemptId, SlotId, TaskId, Timestamp};
 
@@ -55,6 +56,10 @@ pub(super) struct Attempt {
     pub(super) still: Duration,
     pub(super) stop: Option<Stop>,
     pub(super) warned_slow: bool,
+    /// What was expected of it when it was admitted.
+    pub(super) promise: Option<Promise>,
+    /// Bytes that it publishes, once they were inspected.
+    pub(super) output: Option<u64>,
     /// What it used, once its process has ended; unknown of one that ended in an earlier run.
     pub(super) usage: Option<Usage>,
     /// The last sign of progress: CPU time, bytes and calls of I/O, and when they last changed.
@@ -79,6 +84,8 @@ impl Attempt {
             still: Duration::ZERO,
             stop: None,
             warned_slow: false,
+            promise: None,
+            output: None,
             usage: None,
             progress: None,
             pause: Duration::ZERO,
@@ -117,26 +124,20 @@ impl Slots {
 pub(super) type Live = std::collections::BTreeMap<AttemptId, Attempt>;
 
 impl super::Scheduler {
-    /// The oldest attempts that hold a slot (at most [`Snapshot::SHOWN`]), and the seconds that all of them have run.
-    pub(crate) fn running_attempts(&self, now: Timestamp) -> (Vec<RunningAttempt>, f64) {
-        let mut shown = Vec::new();
-        let mut seconds = 0.0;
-        for (id, attempt) in &self.live {
-            let Some(slot) = attempt.slot else { continue };
-            let running_for = attempt.frozen.unwrap_or(now).since(attempt.since);
-            seconds += running_for.as_secs_f64();
-            if shown.len() < Snapshot::SHOWN {
-                shown.push(RunningAttempt {
-                    attempt: *id,
-                    slot,
-                    path: self.tasks.path(attempt.task),
-                    running_for,
-                    calibrating: attempt.calibrating,
-                    stopping: attempt.stop.is_some(),
-                    frozen: attempt.frozen.is_some(),
-                });
-            }
-        }
-        (shown, seconds)
+    /// The oldest attempts that hold a slot (at most [`Snapshot::SHOWN`]).
+    pub(crate) fn running_attempts(&self, now: Timestamp) -> Vec<RunningAttempt> {
+        let held = self.live.iter().filter_map(|(id, attempt)| Some((*id, attempt, attempt.slot?)));
+        held.take(Snapshot::SHOWN)
+            .map(|(attempt, one, slot)| RunningAttempt {
+                attempt,
+                slot,
+                path: self.tasks.path(one.task),
+                running_for: one.frozen.unwrap_or(now).since(one.since),
+                expected_seconds: one.promise.map(|promise| promise.seconds),
+                calibrating: one.calibrating,
+                stopping: one.stop.is_some(),
+                frozen: one.frozen.is_some(),
+            })
+            .collect()
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{InputPath, OutputRecord};
 use crate::predict::Suspicion;
-use crate::{AttemptId, SlotId, TaskId, Timestamp};
+use crate::{AttemptId, Bytes, SlotId, TaskId, Timestamp};
 
 /// How to stop an attempt's process tree.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -83,6 +83,13 @@ pub enum Command {
         attempt: AttemptId,
         /// What.
         suspicion: Suspicion,
+    },
+    /// Tell the user, once: the outputs of what is left will need more space than there is. No answer.
+    WarnSpace {
+        /// What they will need.
+        needed: Bytes,
+        /// What is left below the threshold.
+        room: Bytes,
     },
     /// Nothing is left to do: end the run.
     Finish,

@@ -6,7 +6,8 @@ use super::{ExitStatus, FailureReason, InputPath, TerminationReason};
 use crate::capacity::Baseline;
 use crate::capacity::control::FrozenFor;
 use crate::metrics::Usage;
-use crate::{AttemptId, SlotId, TaskId, Timestamp};
+use crate::outlook::Drifted;
+use crate::{AttemptId, Bytes, SlotId, TaskId, Timestamp};
 
 /// Tells one version of an input file from another.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
@@ -169,6 +170,26 @@ pub enum Fact {
     TaskReset {
         /// The task.
         task: TaskId,
+        /// When.
+        at: Timestamp,
+    },
+    /// An attempt died for want of memory: the task's next one reserves more.
+    ReservationRaised {
+        /// The attempt.
+        attempt: AttemptId,
+        /// Its task.
+        task: TaskId,
+        /// What it had used.
+        used: Bytes,
+        /// What the next one reserves.
+        reserved: Bytes,
+        /// When.
+        at: Timestamp,
+    },
+    /// Tasks have begun to take another multiple of what was expected of them: what was learned before is forgotten.
+    Relearned {
+        /// What of, and by how much.
+        what: Drifted,
         /// When.
         at: Timestamp,
     },

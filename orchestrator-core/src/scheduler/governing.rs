@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use super::attempt::{Phase, StopCause};
-use super::{Command, ExitStatus, Fact, Fingerprint, Policy, Scheduler, TerminationReason};
+use super::{Command, ExitStatus, Fact, Policy, Scheduler, TerminationReason};
 use crate::capacity::bottleneck::Moment;
 use crate::capacity::control::{
     AttemptReading, Candidate, Control, ControlRules, Ending, Hold, Intervention, MachineReading, Used,
     arrange,
 };
 use crate::metrics::{ProcessSample, SystemSample, Usage};
-use crate::{AttemptId, TaskId, Timestamp};
+use crate::{AttemptId, Bytes, TaskId, Timestamp};
 
 /// More inputs than this stay in order of discovery.
 const ARRANGED: usize = 100_000;
@@ -20,8 +20,6 @@ const LOOK_AHEAD: usize = 64;
 const PATIENCE: f64 = 1.5;
 /// Median run time before one is known.
 const UNKNOWN_WALL: Duration = Duration::from_secs(30);
-/// A size that nobody told.
-const UNKNOWN: u64 = u64::MAX;
 
 /// The law's rules under a policy, within the user's limits.
 pub(super) fn law_of(policy: &Policy) -> Option<ControlRules> {
@@ -30,19 +28,10 @@ pub(super) fn law_of(policy: &Policy) -> Option<ControlRules> {
 }
 
 impl Scheduler {
-    /// Keeps an input's size for the law.
-    pub(super) fn note_size(&mut self, task: TaskId, fingerprint: Option<Fingerprint>) {
-        let Some(print) = fingerprint.filter(|_| self.control.is_some()) else { return };
-        let at = task.0 as usize;
-        if self.input_sizes.len() <= at {
-            self.input_sizes.resize(at + 1, UNKNOWN);
-        }
-        self.input_sizes[at] = print.size;
-    }
-
+    /// The task as the law sees it. One whose size nobody knows is taken to be larger than most, until its launch tells.
     pub(super) fn candidate(&self, task: TaskId) -> Candidate {
-        let size = self.input_sizes.get(task.0 as usize).copied();
-        Candidate { task, input: size.filter(|size| *size != UNKNOWN) }
+        let input = self.known_size(task).or_else(|| self.outlook.model.cautious_size());
+        Candidate { task, input }
     }
 
     /// The scan is over: new inputs of known size run in an order that calibrates early and leaves no lone long one for
@@ -54,7 +43,7 @@ impl Scheduler {
         let sized: Vec<(TaskId, u64)> = self
             .queue
             .untouched(&self.tasks)
-            .filter_map(|task| Some((task, self.candidate(task).input?)))
+            .filter_map(|task| Some((task, self.known_size(task)?)))
             .collect();
         let sizes: Vec<u64> = sized.iter().map(|(_, size)| *size).collect();
         // splitmix64 (Steele et al. 2014), from a fixed seed: the same inputs, the same order.
@@ -171,7 +160,10 @@ impl Scheduler {
             match intervention {
                 Intervention::Freeze(id) => self.freeze(id, now),
                 Intervention::Thaw(id) => self.thaw(id, now),
-                Intervention::Evict(id) => self.evict(id, now),
+                Intervention::Evict(id) => {
+                    let used = readings.iter().find(|one| one.attempt == id).map_or(0.0, |one| one.rss);
+                    self.evict(id, Bytes(used as u64), now);
+                }
             }
         }
     }
@@ -235,7 +227,10 @@ impl Scheduler {
     }
 
     /// Ends an attempt because memory runs out; its task comes again, with a larger reservation.
-    fn evict(&mut self, id: AttemptId, now: Timestamp) {
+    fn evict(&mut self, id: AttemptId, used: Bytes, now: Timestamp) {
+        if let Some(task) = self.live.get(&id).map(|attempt| attempt.task) {
+            self.raise_reservation(id, task, used, now);
+        }
         let Some(control) = &self.control else { return };
         let allowed = control.allowed();
         let used = self.system.memory_used;

@@ -10,6 +10,7 @@ mod attempt;
 mod command;
 mod event;
 mod fact;
+mod foresight;
 mod governing;
 mod halt;
 mod input_path;

@@ -27,6 +27,7 @@ impl Scheduler {
         attempt.phase = Phase::Running;
         attempt.since = now;
         let task = attempt.task;
+        self.size_seen(task, fingerprint.size);
         self.calibration.started(id, now);
         if let Some(control) = &mut self.control {
             control.began(now, id, fingerprint.size);
@@ -74,6 +75,9 @@ impl Scheduler {
         let (task, stop) = (attempt.task, attempt.stop.take());
         self.release_slot(id);
         self.law_hears_exit(id, stop.is_some(), status, oom, &usage, now);
+        if oom && stop.is_none() {
+            self.raise_reservation(id, task, usage.peak_rss, now);
+        }
         self.record(Fact::AttemptExited { attempt: id, task, status, usage, at: now });
         let succeeded =
             stop.is_none() && status == ExitStatus::Code(0) && !(leaked && self.policy.leak_fails());
@@ -120,6 +124,7 @@ impl Scheduler {
             return;
         };
         let task = attempt.task;
+        attempt.output = verdict.as_ref().ok().map(|outputs| outputs.iter().map(|one| one.size).sum());
         match verdict {
             Err(fault) => {
                 self.unpublished -= 1;
@@ -168,6 +173,7 @@ impl Scheduler {
         if let Some(usage) = attempt.usage {
             let ran = usage.wall.saturating_sub(attempt.still);
             self.run_times.add(ran);
+            self.learn_from(&attempt, &usage, now);
             if self.watched < WATCHED {
                 self.watched += 1;
                 let features = self.features(attempt.task);
@@ -195,6 +201,7 @@ impl Scheduler {
     /// before the scan has come to its input, and must not be queued twice; if its input is gone, its launch will tell.
     fn requeue(&mut self, task: TaskId, until: Option<Timestamp>) {
         self.tasks.see(task);
+        self.foresee(task);
         match until {
             Some(at) => self.queue.delay(task, at),
             None => self.queue.put_back(task),
@@ -216,6 +223,8 @@ impl Scheduler {
             }
             Verdict::GiveUp => {
                 self.failed_here += 1;
+                let ran = attempt.usage.map_or(0.0, |usage| usage.wall.as_secs_f64());
+                self.outlook.done(attempt.promise.as_ref(), ran);
                 self.record(Fact::TaskFailed { task, attempt: id, reason, at: now });
             }
         }

@@ -1,5 +1,7 @@
 //! The step.
 
+use std::collections::BTreeMap;
+
 use super::admission::SpawnBackoff;
 use super::attempt::{Attempt, Live, Phase, Slots};
 use super::governing::law_of;
@@ -16,8 +18,9 @@ use crate::capacity::control::{Control, ControlState};
 use crate::capacity::{Answers, Baseline, Calibration};
 use crate::config::model::ResumeKey;
 use crate::metrics::{ProcessSample, SystemSample};
+use crate::outlook::Outlook;
 use crate::predict::{RunTimes, Watches};
-use crate::{SlotId, TaskId, Timestamp};
+use crate::{Bytes, SlotId, TaskId, Timestamp};
 
 /// What a step decided: facts first to be recorded as one, then commands to be performed.
 #[derive(Clone, Debug, Default)]
@@ -69,6 +72,12 @@ pub struct Scheduler {
     /// The moment of the last step.
     pub(super) now: Timestamp,
     pub(super) calibration: Calibration,
+    /// What the rest of the run is expected to take.
+    pub(crate) outlook: Outlook,
+    /// What tasks reserve that died for want of memory.
+    pub(super) reserved: BTreeMap<TaskId, Bytes>,
+    /// Whether it was said that the outputs will not fit.
+    pub(super) space_told: bool,
     /// Sizes of early inputs, for the choice of calibration inputs.
     pub(super) sizes: Vec<(u64, TaskId)>,
     pub(crate) run_times: RunTimes,
@@ -105,6 +114,7 @@ impl Scheduler {
     pub fn new(policy: Policy, restored: Restored) -> Self {
         let KnownTasks(tasks) = restored.tasks;
         let mut answers = Answers::new(policy.limits, policy.capacity_plugins);
+        let earlier = restored.learned.as_ref().map(|learned| learned.completed.clone()).unwrap_or_default();
         let control =
             law_of(&policy).map(|rules| Control::restore(rules, &restored.learned.unwrap_or_default()));
         if control.is_some() {
@@ -125,6 +135,9 @@ impl Scheduler {
             holding: 0,
             unpublished: 0,
             timers: Timers::default(),
+            outlook: Outlook::new(earlier),
+            reserved: BTreeMap::new(),
+            space_told: false,
             sizes: Vec::new(),
             run_times: RunTimes::default(),
             watches: Watches::default(),
@@ -160,6 +173,7 @@ impl Scheduler {
     /// Takes one event, at `now` (never earlier than the previous step's), and decides.
     pub fn step(&mut self, now: Timestamp, event: Event) -> Step {
         self.now = now;
+        self.outlook.advance(now, self.holding);
         self.hear(now, event);
         self.check_drain(now);
         self.fire_timers(now);
@@ -240,11 +254,13 @@ impl Scheduler {
             if let Some(print) = found.fingerprint.filter(|_| self.calibration.is_open()) {
                 self.sizes.push((print.size, task));
             }
+            self.foresee(task);
             return self.queue.discovered(task);
         }
         match self.tasks.state(task) {
             TaskState::Pending | TaskState::Terminated => {
                 self.note_size(task, found.fingerprint);
+                self.foresee(task);
                 match self.stored_retry(task, now) {
                     Some(at) => self.queue.delay(task, at),
                     None => self.queue.discovered(task),
@@ -254,6 +270,7 @@ impl Scheduler {
                 if self.is_new_work(task, found.fingerprint) {
                     self.note_size(task, found.fingerprint);
                     self.record(Fact::TaskReset { task, at: now });
+                    self.foresee(task);
                     self.queue.discovered(task);
                 }
             }
@@ -316,6 +333,7 @@ impl Scheduler {
             }
         }
         self.refresh_relative_limits();
+        self.look_ahead(&system, now);
         self.law_looks(&system, processes, now);
         self.note_bottleneck(processes, now);
     }

@@ -64,6 +64,9 @@ pub(super) struct Table {
     names: Names,
     entries: Vec<Entry>,
     index: Index,
+    /// The id after the one that was last asked for: a scan finds restored tasks in the order in which one found them
+    /// before, so it is mostly the next one that is asked for, and the index need not be looked at.
+    next: u32,
 }
 
 impl Table {
@@ -74,6 +77,14 @@ impl Table {
 
     fn name(&self, id: u32) -> Name<'_> {
         self.names.at(self.entries.get(id as usize).map_or(NOWHERE, |entry| entry.place()))
+    }
+
+    /// The id of a path that a scan found.
+    pub(super) fn find_in_turn(&mut self, path: &[u8]) -> Option<TaskId> {
+        let next = TaskId(self.next);
+        let found = if self.name(next.0).is(path) { Some(next) } else { self.find(path) };
+        self.next = found.map_or(self.next, |found| found.0.saturating_add(1));
+        found
     }
 
     /// The id of a path.
@@ -166,7 +177,11 @@ mod tests {
             table.set_state(task, TaskState::Completed);
             assert!(table.seen(task) && table.state(task) == TaskState::Completed);
         }
-        assert_eq!((table.find(b"dir-1/file-00002.dat"), table.len()), (None, 3_000));
+        for id in (0..3_000).chain([7, 8, 2_999, 0, 5]) {
+            assert_eq!(table.find_in_turn(&name(id)), Some(TaskId(id)));
+        }
+        let unknown = b"dir-1/file-00002.dat";
+        assert_eq!((table.find(unknown), table.find_in_turn(unknown), table.len()), (None, None, 3_000));
     }
 
     #[test]

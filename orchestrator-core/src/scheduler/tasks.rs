@@ -173,7 +173,7 @@ impl Tasks {
         if path.is_empty() || path.len() > 0xffff || self.table.len() >= u32::MAX as usize {
             return None;
         }
-        if let Some(known) = self.table.find(path) {
+        if let Some(known) = self.table.find_in_turn(path) {
             return Some((known, false));
         }
         let id = self.next_id();
@@ -337,6 +337,8 @@ impl Tasks {
             Fact::AttemptFrozen { .. }
             | Fact::AttemptThawed { .. }
             | Fact::AttemptExited { .. }
+            | Fact::ReservationRaised { .. }
+            | Fact::Relearned { .. }
             | Fact::Calibrated { .. } => {}
             Fact::OutputAccepted { task, outputs, .. } => {
                 let open = self.details.entry(*task).or_default().open.as_mut();

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Eta, EtaInputs, estimate};
 use crate::capacity::bottleneck::BoundShare;
 use crate::capacity::{Baseline, CapacityDecision};
 use crate::metrics::SystemSample;
+use crate::outlook::{Eta, Forecast};
+use crate::predict::AmountPrediction;
 use crate::scheduler::{Counts, InputPath, Scheduler};
 use crate::{AttemptId, SlotId, Timestamp};
 
@@ -22,6 +23,9 @@ pub struct RunningAttempt {
     pub path: InputPath,
     /// How long it has run.
     pub running_for: Duration,
+    /// What was expected of its run time when it was admitted, s; absent while nothing is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_seconds: Option<AmountPrediction>,
     /// Whether it measures.
     pub calibrating: bool,
     /// Whether it is being stopped.
@@ -68,6 +72,9 @@ pub struct Snapshot {
     pub baseline: Baseline,
     /// Time that is left, once it can be said.
     pub eta: Option<Eta>,
+    /// What is expected of a task, and how right that was so far.
+    #[serde(default)]
+    pub forecast: Forecast,
     /// What the run was bound by so far, the largest share of time first.
     #[serde(default)]
     pub bound_by: Vec<BoundShare>,
@@ -84,23 +91,15 @@ impl Scheduler {
     /// The state of things at `now`. Costs O(running attempts).
     #[must_use]
     pub fn snapshot(&self, now: Timestamp) -> Snapshot {
-        let (attempts, running_seconds) = self.running_attempts(now);
+        let attempts = self.running_attempts(now);
         let counts = self.counts();
         let capacity = self.capacity();
-        let eta = estimate(EtaInputs {
-            elapsed: now.since(self.started_at),
-            finished: self.completed_here + self.failed_here,
-            waiting: counts.pending.saturating_sub(self.missing()),
-            running: u64::from(self.holding),
-            running_seconds,
-            mean: self.run_times.mean(),
-            deviation: self.run_times.deviation(),
-            concurrency: capacity.target.min(self.holding.max(1)),
-        })
-        .filter(|_| self.scan_report().is_some());
+        let elapsed = now.since(self.started_at);
+        let eta = self.scan_report().and_then(|_| self.outlook.eta(elapsed, self.under_way(now)));
+        let forecast = self.outlook.forecast(self.under_way(now));
         Snapshot {
             at: now,
-            elapsed: now.since(self.started_at),
+            elapsed,
             counts,
             scan_finished: self.scan_report().is_some(),
             completed: self.completed_here,
@@ -116,6 +115,7 @@ impl Scheduler {
             own_rss_bytes: self.own_rss,
             baseline: self.baseline(),
             eta,
+            forecast,
             bound_by: self.bottleneck.shares(),
             stopping: self.fault().is_some(),
         }

@@ -95,6 +95,11 @@ impl Ledger {
                 ensure!(runs, "attempt {attempt}, which does not run, stands still or goes on");
                 Ok(())
             }
+            Fact::ReservationRaised { reserved, used, .. } => {
+                ensure!(reserved > used, "a reservation raised to no more than was used");
+                Ok(())
+            }
+            Fact::Relearned { .. } => Ok(()),
             Fact::AttemptExited { attempt, task, .. } => {
                 let Some(open) = &mut self.opened(*task, *attempt)?.open else { return Ok(()) };
                 ensure!(!open.exited, "attempt {attempt} exited twice");

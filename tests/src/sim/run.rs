@@ -327,7 +327,10 @@ impl<'a> Run<'a> {
                 self.timer = Some(at.0.max(self.world.now));
                 Ok(())
             }
-            Command::WarnSlow { .. } | Command::Suspect { .. } | Command::Finish => Ok(()),
+            Command::WarnSlow { .. }
+            | Command::WarnSpace { .. }
+            | Command::Suspect { .. }
+            | Command::Finish => Ok(()),
         }
     }
 

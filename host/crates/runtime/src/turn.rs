@@ -462,6 +462,12 @@ impl Turner {
                     format!("attempt {attempt} has run for {:.0} s already", running_for.as_secs_f64());
                 self.notice(Notice::Warning(words));
             }
+            Command::WarnSpace { needed, room } => {
+                let words = format!(
+                    "the outputs of what is left will need about {needed}; {room} are left below the threshold"
+                );
+                self.notice(Notice::Warning(words));
+            }
             Command::Suspect { attempt, suspicion } => {
                 let words = format!("{} {suspicion}", self.hands.name(attempt));
                 self.notice(Notice::Warning(words));

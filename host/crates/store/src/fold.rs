@@ -21,7 +21,11 @@ pub(crate) fn subject(fact: &Fact) -> Option<(TaskId, Option<AttemptId>)> {
         | Fact::AttemptTerminated { attempt, task, .. }
         | Fact::TaskFailed { attempt, task, .. } => Some((*task, Some(*attempt))),
         // What stands still for a while is not kept: its process ends with us.
-        Fact::AttemptFrozen { .. } | Fact::AttemptThawed { .. } | Fact::Calibrated { .. } => None,
+        Fact::AttemptFrozen { .. }
+        | Fact::AttemptThawed { .. }
+        | Fact::ReservationRaised { .. }
+        | Fact::Relearned { .. }
+        | Fact::Calibrated { .. } => None,
     }
 }
 
@@ -86,6 +90,8 @@ pub(crate) fn task(row: &mut TaskRow, fact: &Fact, command: i64) {
         | Fact::OutputAccepted { .. }
         | Fact::AttemptFrozen { .. }
         | Fact::AttemptThawed { .. }
+        | Fact::ReservationRaised { .. }
+        | Fact::Relearned { .. }
         | Fact::Calibrated { .. } => {}
     }
 }
@@ -119,6 +125,8 @@ pub(crate) fn attempt(row: &mut AttemptRow, fact: &Fact, path: &[u8]) {
         | Fact::TaskReset { .. }
         | Fact::AttemptFrozen { .. }
         | Fact::AttemptThawed { .. }
+        | Fact::ReservationRaised { .. }
+        | Fact::Relearned { .. }
         | Fact::Calibrated { .. } => {}
     }
 }

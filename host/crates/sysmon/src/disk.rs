@@ -1,9 +1,10 @@
 //! Disks: fill of the output's file system, and traffic of the machine's block devices.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+
+use crate::text::KernelFile;
 
 /// Traffic so far, over all whole physical devices.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -34,6 +35,7 @@ pub(crate) struct Rates {
 /// Watches the disks.
 #[derive(Debug)]
 pub(crate) struct DiskWatch {
+    statistics: KernelFile,
     directory: PathBuf,
     whole: HashMap<String, bool>,
     last: Traffic,
@@ -44,6 +46,7 @@ impl DiskWatch {
     /// Begins to watch: the first rates cover the time since now.
     pub(crate) fn new(directory: &Path) -> Self {
         let mut watch = Self {
+            statistics: KernelFile::open("/proc/diskstats"),
             directory: directory.to_owned(),
             whole: HashMap::new(),
             last: Traffic::default(),
@@ -53,14 +56,18 @@ impl DiskWatch {
         watch
     }
 
-    /// Fill of the file system of the output directory, or of its nearest existing ancestor, 0–100, as `df` counts:
-    /// blocks that are reserved for root are neither used nor free.
-    pub(crate) fn fill(&self) -> f64 {
+    /// Fill of the file system of the output directory, or of its nearest existing ancestor, 0–100, as `df` counts (blocks
+    /// that are reserved for root are neither used nor free), and the bytes that are left of it.
+    pub(crate) fn fill(&self) -> (f64, u64) {
         let status = self.directory.ancestors().find_map(|path| {
             let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
             rustix::fs::statvfs(path).ok()
         });
-        status.map_or(0.0, |status| fill(status.f_blocks, status.f_bfree, status.f_bavail))
+        let of = |status: rustix::fs::StatVfs| {
+            let available = status.f_bavail.saturating_mul(status.f_frsize);
+            (fill(status.f_blocks, status.f_bfree, status.f_bavail), available)
+        };
+        status.map_or((0.0, 0), of)
     }
 
     /// Rates since the last call; zeros when no time has passed.
@@ -83,9 +90,8 @@ impl DiskWatch {
     }
 
     fn traffic(&mut self) -> Traffic {
-        let text = fs::read_to_string("/proc/diskstats").unwrap_or_default();
         let whole = &mut self.whole;
-        sum(&text, |name| {
+        sum(self.statistics.read(), |name| {
             if let Some(&known) = whole.get(name) {
                 return known;
             }
@@ -108,9 +114,14 @@ fn sum(text: &str, mut counts: impl FnMut(&str) -> bool) -> Traffic {
     for line in text.lines() {
         let mut fields = line.split_ascii_whitespace().skip(2);
         let Some(name) = fields.next() else { continue };
-        let numbers: Vec<u64> = fields.take(7).map_while(|field| field.parse().ok()).collect();
-        let [reads, _, sectors_read, _, writes, _, sectors_written] = numbers[..] else { continue };
-        if counts(name) {
+        let mut numbers = [0_u64; 7];
+        let read = numbers.iter_mut().zip(fields).map_while(|(slot, field)| {
+            *slot = field.parse().ok()?;
+            Some(())
+        });
+        let complete = read.count() == 7;
+        let [reads, _, sectors_read, _, writes, _, sectors_written] = numbers;
+        if complete && counts(name) {
             traffic.read_ops += reads;
             traffic.read_bytes += sectors_read * 512;
             traffic.write_ops += writes;
@@ -150,7 +161,8 @@ mod tests {
     fn an_output_directory_that_does_not_exist_yet_has_the_fill_of_its_ancestor() {
         let directory = tempfile::tempdir().unwrap();
         let watch = DiskWatch::new(&directory.path().join("not/yet"));
-        let fill = watch.fill();
+        let (fill, left) = watch.fill();
         assert!(fill > 0.0 && fill <= 100.0, "{fill}");
+        assert!(left > 0 || fill >= 100.0, "{left}");
     }
 }

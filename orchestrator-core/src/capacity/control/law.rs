@@ -67,7 +67,7 @@ pub struct Control {
     pub(super) stale: bool,
     /// Completed tasks learned from since the last reading.
     pub(super) learned: u32,
-    records: Records,
+    pub(super) records: Records,
 }
 
 impl Control {

@@ -26,6 +26,7 @@ mod observe;
 mod order;
 mod progress;
 mod reading;
+mod relearn;
 mod rules;
 mod size_law;
 mod state;

@@ -101,6 +101,12 @@ impl Progress {
         self.stale = true;
     }
 
+    /// Forgets all but the last that were completed.
+    pub(super) fn keep_last(&mut self, keep: usize) {
+        self.totals.drain(..self.totals.len().saturating_sub(keep));
+        self.stale = true;
+    }
+
     /// Fits anew, if anything was completed since.
     pub(super) fn refresh(&mut self) {
         if std::mem::take(&mut self.stale) {

@@ -68,6 +68,13 @@ impl SizeLaw {
         self.stale = true;
     }
 
+    /// Forgets all but the last results.
+    pub(super) fn keep_last(&mut self, keep: usize) {
+        self.results.drain(..self.results.len().saturating_sub(keep));
+        self.law = None;
+        self.stale = true;
+    }
+
     /// Fits anew, if anything was learned since.
     pub(super) fn refresh(&mut self) {
         if std::mem::take(&mut self.stale) {

@@ -51,6 +51,10 @@ impl Records {
         self.0.push_back(one);
     }
 
+    pub(super) fn keep_last(&mut self, keep: usize) {
+        self.0.drain(..self.0.len().saturating_sub(keep));
+    }
+
     pub(super) fn to_vec(&self) -> Vec<Completed> {
         self.0.iter().copied().collect()
     }

@@ -311,6 +311,7 @@ impl Oracle {
                     ensure!(runs, "attempt {attempt} is suspected, but does not run");
                     self.tally.count("suspected");
                 }
+                Command::WarnSpace { .. } => {}
                 Command::WarnSlow { attempt, .. } => self.check_warning(now, *attempt)?,
                 Command::Finish => {
                     ensure!(!self.finished, "finished twice");

@@ -244,6 +244,7 @@ impl Oracle {
         for fact in facts {
             match fact {
                 Fact::Calibrated { .. } => announced += 1,
+                Fact::ReservationRaised { .. } | Fact::Relearned { .. } => {}
                 Fact::AttemptCalibrated { attempt, .. } => self.check_calibrated(now, event, *attempt)?,
                 Fact::AttemptFrozen { attempt, .. } => self.check_frozen(now, event, *attempt)?,
                 Fact::AttemptThawed { attempt, .. } => self.check_thawed(now, *attempt)?,

@@ -1,0 +1,341 @@
+//! What a task of a size takes, learned from those that ended well.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use super::classes::{CLASSES, SizeClass};
+use crate::Bytes;
+use crate::predict::{
+    AmountPrediction, AmountPredictor, Features, MemoryPrediction, MemoryPredictor, MemoryRules,
+};
+
+/// Results before anything is said.
+const ENOUGH: usize = 3;
+/// The last results, from which a model that no longer holds is begun anew.
+const LATEST: usize = 24;
+/// Sizes of the last inputs that nobody had known the size of, for those that still wait.
+const SURPRISES: usize = 64;
+/// Fewer than these say little by themselves.
+const FEW_SURPRISES: usize = 8;
+
+/// What a task took that ended well.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Took {
+    /// Run time without the time it stood still, s.
+    pub seconds: f64,
+    /// CPU time, s.
+    pub cpu: f64,
+    /// Bytes read and written.
+    pub io: f64,
+    /// Largest resident memory, bytes.
+    pub peak: f64,
+    /// Bytes published; `None` where it is not known or nothing is published.
+    pub output: Option<f64>,
+}
+
+/// What a task is expected to take: p50 and p95 of each amount.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Promise {
+    /// Run time, s.
+    pub seconds: AmountPrediction,
+    /// CPU time, s.
+    pub cpu_seconds: AmountPrediction,
+    /// Bytes read and written.
+    pub io_bytes: AmountPrediction,
+    /// Largest resident memory, bytes.
+    pub peak_bytes: AmountPrediction,
+    /// Bytes published, where anything was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_bytes: Option<AmountPrediction>,
+}
+
+/// Learns what tasks of one binary with one set of flags take. Memory is bounded: 300 results an amount.
+#[derive(Clone, Debug)]
+pub struct Expectations {
+    seconds: AmountPredictor,
+    cpu: AmountPredictor,
+    io: AmountPredictor,
+    output: AmountPredictor,
+    memory: MemoryPredictor,
+    latest: VecDeque<(Option<u64>, Took)>,
+    /// Smallest and largest input learned from, bytes.
+    reach: Option<(u64, u64)>,
+    surprises: VecDeque<u64>,
+    cautious: Option<u64>,
+    promises: Box<[Option<Promise>]>,
+    stale: bool,
+}
+
+impl Default for Expectations {
+    fn default() -> Self {
+        Self {
+            seconds: AmountPredictor::default(),
+            cpu: AmountPredictor::default(),
+            io: AmountPredictor::default(),
+            output: AmountPredictor::default(),
+            memory: MemoryPredictor::new(MemoryRules::default()),
+            latest: VecDeque::new(),
+            reach: None,
+            surprises: VecDeque::new(),
+            cautious: None,
+            promises: vec![None; CLASSES].into(),
+            stale: false,
+        }
+    }
+}
+
+fn features(input: Option<u64>) -> Features {
+    Features { input: input.map(Bytes), ..Features::default() }
+}
+
+impl Expectations {
+    /// Takes what a task took.
+    pub fn observe(&mut self, input: Option<u64>, took: Took) {
+        if self.latest.len() == LATEST {
+            self.latest.pop_front();
+        }
+        self.latest.push_back((input, took));
+        self.learn(input, took);
+    }
+
+    fn learn(&mut self, input: Option<u64>, took: Took) {
+        let features = features(input);
+        self.seconds.observe(&features, took.seconds);
+        self.cpu.observe(&features, took.cpu);
+        self.io.observe(&features, took.io);
+        self.memory.observe(&features, Bytes(took.peak.max(0.0) as u64), took.seconds);
+        if let Some(output) = took.output {
+            self.output.observe(&features, output);
+        }
+        if let Some(size) = input {
+            let (low, high) = self.reach.unwrap_or((size, size));
+            self.reach = Some((low.min(size), high.max(size)));
+        }
+        self.stale = true;
+    }
+
+    /// An input whose size had been unknown turned out to be of this size.
+    pub fn surprised(&mut self, size: u64) {
+        if self.surprises.len() == SURPRISES {
+            self.surprises.pop_front();
+        }
+        self.surprises.push_back(size);
+        self.stale = true;
+    }
+
+    /// A size for a task whose size nobody knows: exceeded by one in ten of those that turned out of late, or of the last that
+    /// ended. `None` before any was seen.
+    #[must_use]
+    pub fn cautious_size(&self) -> Option<u64> {
+        self.cautious
+    }
+
+    fn look_at_sizes(&mut self) {
+        let ended = self.latest.iter().filter_map(|(input, _)| *input);
+        let mut sizes: Vec<u64> = self.surprises.iter().copied().collect();
+        if sizes.len() < FEW_SURPRISES {
+            sizes.extend(ended);
+        }
+        sizes.sort_unstable();
+        self.cautious = sizes.get(sizes.len() * 9 / 10).copied();
+    }
+
+    /// How many results were learned from, at most 300.
+    #[must_use]
+    pub fn results(&self) -> usize {
+        self.seconds.results()
+    }
+
+    /// Whether anything is said yet.
+    #[must_use]
+    pub fn knows(&self) -> bool {
+        self.results() >= ENOUGH
+    }
+
+    /// Whether inputs of about this size were learned from (up to half as large again or as small).
+    #[must_use]
+    pub fn reaches(&self, input: Option<u64>) -> bool {
+        match (input, self.reach) {
+            (Some(size), Some((low, high))) => {
+                size as f64 * 1.5 >= low as f64 && size as f64 <= high as f64 * 1.5
+            }
+            (None, None) => true,
+            _ => false,
+        }
+    }
+
+    /// From now on what was learned since is asked for; called once a reading, so that a promise costs a look into a table.
+    pub fn refresh(&mut self) {
+        if std::mem::take(&mut self.stale) {
+            self.promises.fill(None);
+            self.look_at_sizes();
+        }
+    }
+
+    /// What a task of a size is expected to take, as of the last [`refresh`](Self::refresh); `None` before three results.
+    pub fn promise(&mut self, class: SizeClass) -> Option<Promise> {
+        let known = self.promises[class.index()];
+        if known.is_some() || !self.knows() {
+            return known;
+        }
+        let found = self.predict(class.middle());
+        self.promises[class.index()] = found;
+        found
+    }
+
+    /// What [`promise`](Self::promise) has said of a size since the last refresh.
+    #[must_use]
+    pub fn said(&self, class: SizeClass) -> Option<Promise> {
+        self.promises[class.index()]
+    }
+
+    /// What a task is expected to take that is as large as the middle one of the last that ended; `None` before three
+    /// results.
+    #[must_use]
+    pub fn typical(&self) -> Option<Promise> {
+        let mut sizes: Vec<Option<u64>> = self.latest.iter().map(|(input, _)| *input).collect();
+        sizes.sort_unstable();
+        self.predict(*sizes.get(sizes.len() / 2)?)
+    }
+
+    /// What a task of exactly this size is expected to take; `None` before three results.
+    #[must_use]
+    pub fn predict(&self, input: Option<u64>) -> Option<Promise> {
+        if !self.knows() {
+            return None;
+        }
+        let Some(size) = input else { return self.unknown() };
+        self.sized(&features(Some(size)))
+    }
+
+    /// Of unknown size: the mean over the sizes that others of unknown size turned out to have.
+    fn unknown(&self) -> Option<Promise> {
+        let each: Vec<Promise> = self
+            .surprises
+            .iter()
+            .rev()
+            .step_by(4)
+            .filter_map(|size| self.sized(&features(Some(*size))))
+            .collect();
+        if each.is_empty() {
+            return self.sized(&Features::default());
+        }
+        let mean = |of: fn(&Promise) -> AmountPrediction| {
+            let n = each.len() as f64;
+            let p50 = each.iter().map(|one| of(one).p50).sum::<f64>() / n;
+            let p95 = each.iter().map(|one| of(one).p95).fold(0.0, f64::max);
+            AmountPrediction { p50, p95 }
+        };
+        Some(Promise {
+            seconds: mean(|one| one.seconds),
+            cpu_seconds: mean(|one| one.cpu_seconds),
+            io_bytes: mean(|one| one.io_bytes),
+            peak_bytes: mean(|one| one.peak_bytes),
+            output_bytes: each[0].output_bytes.map(|first| {
+                let sum: f64 = each.iter().map(|one| one.output_bytes.unwrap_or(first).p50).sum();
+                let p95 = each.iter().map(|one| one.output_bytes.unwrap_or(first).p95).fold(0.0, f64::max);
+                AmountPrediction { p50: sum / each.len() as f64, p95 }
+            }),
+        })
+    }
+
+    fn sized(&self, features: &Features) -> Option<Promise> {
+        let memory = self.memory.predict(features);
+        let bytes = |value: Bytes| value.0 as f64;
+        let output = self.output.predict(features).filter(|_| self.output.results() >= ENOUGH);
+        Some(Promise {
+            seconds: self.seconds.predict(features)?,
+            cpu_seconds: self.cpu.predict(features)?,
+            io_bytes: self.io.predict(features)?,
+            peak_bytes: AmountPrediction { p50: bytes(memory.p50), p95: bytes(memory.p95.max(memory.p50)) },
+            output_bytes: output,
+        })
+    }
+
+    /// The ladder of allocations for the peak memory of a task.
+    #[must_use]
+    pub fn memory(&self, input: Option<u64>) -> MemoryPrediction {
+        self.memory.predict(&features(input))
+    }
+
+    /// Forgets all but the last `keep` results (at most 24): tasks have become others than they were.
+    pub fn forget_all_but(&mut self, keep: usize) {
+        let latest = std::mem::take(&mut self.latest);
+        let surprises = std::mem::take(&mut self.surprises);
+        *self = Self { surprises, ..Self::default() };
+        let from = latest.len().saturating_sub(keep);
+        for (input, took) in latest.into_iter().skip(from) {
+            self.observe(input, took);
+        }
+        self.stale = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn took(seconds: f64) -> Took {
+        Took {
+            seconds,
+            cpu: seconds / 2.0,
+            io: seconds * 1e6,
+            peak: seconds * 1e7,
+            output: Some(seconds * 1e5),
+        }
+    }
+
+    fn learned() -> Expectations {
+        let mut model = Expectations::default();
+        for i in 1..60u64 {
+            let size = (i * 31 % 59 + 1) * 1_000_000;
+            model.observe(Some(size), took(size as f64 / 1e6));
+        }
+        model.refresh();
+        model
+    }
+
+    #[test]
+    fn nothing_is_said_before_three_results_and_everything_afterwards() {
+        let mut model = Expectations::default();
+        model.observe(Some(1), took(1.0));
+        model.observe(Some(1), took(1.0));
+        model.refresh();
+        assert_eq!(model.promise(SizeClass::of(Some(1))), None);
+        let mut model = learned();
+        let promise = model.promise(SizeClass::of(Some(30_000_000))).unwrap();
+        for (amount, truth) in [
+            (promise.seconds, 30.0),
+            (promise.cpu_seconds, 15.0),
+            (promise.io_bytes, 30e6),
+            (promise.peak_bytes, 3e8),
+            (promise.output_bytes.unwrap(), 3e6),
+        ] {
+            assert!((amount.p50 / truth - 1.0).abs() < 0.1 && amount.p95 >= amount.p50, "{amount:?} {truth}");
+        }
+    }
+
+    #[test]
+    fn of_unknown_size_is_as_others_of_unknown_size_turned_out() {
+        let mut model = learned();
+        (0..20).for_each(|_| model.surprised(50_000_000));
+        model.refresh();
+        let promise = model.promise(SizeClass::UNKNOWN).unwrap();
+        assert!((promise.seconds.p50 / 50.0 - 1.0).abs() < 0.1, "{promise:?}");
+        (0..SURPRISES as u64).for_each(|i| model.surprised(1 + i));
+        model.refresh();
+        assert_eq!(model.cautious_size(), Some(58));
+    }
+
+    #[test]
+    fn what_was_forgotten_is_not_said_again() {
+        let mut model = learned();
+        (0..6).for_each(|i| model.observe(Some(30_000_000 + i), took(90.0)));
+        model.forget_all_but(6);
+        model.refresh();
+        let promise = model.promise(SizeClass::of(Some(30_000_000))).unwrap();
+        assert!((promise.seconds.p50 / 90.0 - 1.0).abs() < 0.05, "{promise:?}");
+        assert!(model.reaches(Some(40_000_000)) && !model.reaches(Some(60_000_000)) && !model.reaches(None));
+    }
+}
