@@ -53,6 +53,8 @@ pub mod names {
     pub const OWN_RSS: &str = "orchestrator.processes.rss_bytes";
     /// CPU time that sampling has cost the host so far, seconds.
     pub const SAMPLING_CPU: &str = "orchestrator.sampling.cpu_seconds";
+    /// Time from one reading to the next in force, seconds: `metrics.interval`, or more where readings cost much.
+    pub const SAMPLING_INTERVAL: &str = "orchestrator.sampling.interval_seconds";
     /// Files that wait.
     pub const QUEUE_LENGTH: &str = "orchestrator.queue.length";
     /// The capacity in force.

@@ -20,17 +20,62 @@ pub(crate) struct Collected {
     pub(crate) cost: Duration,
 }
 
+/// The share of one core that readings may take: where they would take more, they are made less often.
+const SHARE: f64 = 0.05;
+
+/// What readings cost, and how often they can be made for that.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Pace {
+    /// CPU time of all readings so far.
+    spent: Duration,
+    /// CPU time of one, of late.
+    each: Duration,
+    /// Whether it was told that they are made less often than wished.
+    told: bool,
+}
+
+impl Pace {
+    /// A reading was made; `spent` is what all of them have cost.
+    fn made(&mut self, spent: Duration) {
+        let last = spent.saturating_sub(self.spent);
+        self.spent = spent;
+        // The first one of a process costs several times as much as the next: it does not count alone.
+        self.each = (self.each * 3 + last) / 4;
+    }
+
+    /// The time from one reading to the next where `wish` is wanted.
+    pub(crate) fn pause(&self, wish: Duration) -> Duration {
+        wish.max(self.each.div_f64(SHARE))
+    }
+
+    /// What people are to know of it: once, when it is clearly more than `wish`.
+    pub(crate) fn tell(&mut self, wish: Duration) -> Option<String> {
+        let pause = self.pause(wish);
+        if self.told || pause < wish.mul_f64(1.25) {
+            return None;
+        }
+        self.told = true;
+        Some(format!(
+            "reading the processes would take more than {:.0} % of a core: they are read every {:.1} s, not every {:.1} s",
+            SHARE * 100.0,
+            pause.as_secs_f64(),
+            wish.as_secs_f64(),
+        ))
+    }
+}
+
 /// The sampling thread; ends when dropped.
 pub(crate) struct Collector {
     requests: Sender<Vec<ProbeTarget>>,
     busy: bool,
+    pub(crate) pace: Pace,
 }
 
 impl Collector {
     pub(crate) fn start(probe: Box<dyn Probe>, inbox: Post) -> std::io::Result<Self> {
         let (requests, work) = channel();
         thread::Builder::new().name("collector".into()).spawn(move || collect(probe, &work, &inbox))?;
-        Ok(Self { requests, busy: false })
+        Ok(Self { requests, busy: false, pace: Pace::default() })
     }
 
     /// Asks for a reading, unless the previous one is still under way.
@@ -41,8 +86,9 @@ impl Collector {
     }
 
     /// The reading arrived.
-    pub(crate) fn arrived(&mut self) {
+    pub(crate) fn arrived(&mut self, reading: &Collected) {
         self.busy = false;
+        self.pace.made(reading.cost);
     }
 }
 
@@ -53,5 +99,42 @@ fn collect(mut probe: Box<dyn Probe>, work: &Receiver<Vec<ProbeTarget>>, inbox: 
         if !inbox.send(Message::Collected(collected)) {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WISH: Duration = Duration::from_millis(100);
+
+    /// A pace after so many readings that took so long.
+    fn after(readings: u32, each: Duration) -> Pace {
+        let mut pace = Pace::default();
+        (1..=readings).for_each(|n| pace.made(each * n));
+        pace
+    }
+
+    #[test]
+    fn cheap_readings_are_made_as_often_as_wished() {
+        let mut pace = after(50, Duration::from_millis(2));
+        assert_eq!((pace.pause(WISH), pace.tell(WISH)), (WISH, None));
+    }
+
+    #[test]
+    fn dear_readings_are_made_less_often_and_that_is_said_once() {
+        let mut pace = after(50, Duration::from_millis(20));
+        let pause = pace.pause(WISH);
+        assert!((390..=400).contains(&pause.as_millis()), "{pause:?}");
+        assert!(pace.tell(WISH).is_some_and(|words| words.contains("every 0.4 s, not every 0.1 s")));
+        assert_eq!(pace.tell(WISH), None);
+        assert_eq!(pace.pause(Duration::from_secs(1)), Duration::from_secs(1));
+    }
+
+    #[test]
+    fn one_dear_reading_among_cheap_ones_changes_little() {
+        let mut pace = after(50, Duration::from_millis(1));
+        pace.made(Duration::from_millis(70));
+        assert!(pace.tell(WISH).is_none(), "{pace:?}");
     }
 }

@@ -1,8 +1,12 @@
 //! Readings as metrics: for the plugins' rounds and for the history.
 
-use orchestrator_core::Timestamp;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
 use orchestrator_core::metrics::{Metrics, ProcessSample, names};
 use orchestrator_core::scheduler::Scheduler;
+use orchestrator_core::{AttemptId, Timestamp};
 use orchestrator_ports::SampleRow;
 
 /// Thresholds of the configuration, percent.
@@ -17,26 +21,57 @@ pub struct Thresholds {
 }
 
 /// Rows of the history that attempts may fill in a second, however many they are and however often they are read: the
-/// scheduler and the plugins see every reading, the history the more of them the fewer attempts run.
+/// scheduler and the plugins see every reading, the history the more of them the fewer attempts do something.
 const ROWS_PER_SECOND: f64 = 1_000.0;
 
-/// Decides which rounds of readings the history keeps.
-#[derive(Clone, Copy, Debug, Default)]
+/// An attempt of which nothing changes has a row this often.
+const STILL: Duration = Duration::from_secs(10);
+
+/// Decides which readings the history keeps.
+#[derive(Debug, Default)]
 pub(crate) struct Thinning {
+    /// When rows were kept, and how many.
     last: Option<(Timestamp, usize)>,
+    /// The last row of each attempt.
+    kept: HashMap<AttemptId, (Timestamp, ProcessSample)>,
 }
 
 impl Thinning {
-    /// Whether a round of so many rows is kept, `now`.
-    pub(crate) fn keeps(&mut self, now: Timestamp, rows: usize) -> bool {
+    /// The rows to be kept of a round of readings.
+    pub(crate) fn rows(&mut self, now: Timestamp, samples: &[ProcessSample]) -> Vec<SampleRow> {
         let paid = self.last.is_none_or(|(at, rows)| {
             // A tenth less, lest a round that comes a little early every second be dropped every other time.
             now.since(at).as_secs_f64() >= 0.9 * rows as f64 / ROWS_PER_SECOND
         });
-        if paid {
-            self.last = Some((now, rows));
+        if !paid {
+            return Vec::new();
         }
-        paid
+        let rows: Vec<_> = samples
+            .iter()
+            .filter(|sample| self.is_news(now, sample))
+            .map(|sample| process_row(now, sample))
+            .collect();
+        self.last = Some((now, rows.len()));
+        if self.kept.len() > 2 * samples.len() + 64 {
+            let alive: HashSet<_> = samples.iter().map(|sample| sample.attempt).collect();
+            self.kept.retain(|attempt, _| alive.contains(attempt));
+        }
+        rows
+    }
+
+    fn is_news(&mut self, now: Timestamp, sample: &ProcessSample) -> bool {
+        let (at, before) = match self.kept.entry(sample.attempt) {
+            Entry::Vacant(entry) => {
+                entry.insert((now, *sample));
+                return true;
+            }
+            Entry::Occupied(entry) => entry.into_mut(),
+        };
+        if before == sample && now.since(*at) < STILL {
+            return false;
+        }
+        (*at, *before) = (now, *sample);
+        true
     }
 }
 
@@ -60,7 +95,7 @@ pub(crate) fn current(scheduler: &Scheduler, now: Timestamp, thresholds: Thresho
 }
 
 /// One attempt's reading as a row of the history.
-pub(crate) fn process_row(at: Timestamp, sample: &ProcessSample) -> SampleRow {
+fn process_row(at: Timestamp, sample: &ProcessSample) -> SampleRow {
     let values = [
         ("process.cpu.seconds", sample.cpu_time.as_secs_f64()),
         ("process.memory.rss_bytes", sample.rss.0 as f64),
@@ -83,21 +118,63 @@ pub(crate) fn process_row(at: Timestamp, sample: &ProcessSample) -> SampleRow {
 
 #[cfg(test)]
 mod tests {
+    use orchestrator_core::Bytes;
+
     use super::*;
 
-    /// Rounds kept in ten seconds.
-    fn kept(rows: usize, every_ms: u64) -> u64 {
+    fn sample(attempt: u64, cpu: u64) -> ProcessSample {
+        ProcessSample {
+            attempt: AttemptId(attempt),
+            cpu_time: Duration::from_millis(cpu),
+            rss: Bytes(1 << 20),
+            virtual_memory: Bytes(1 << 21),
+            read_bytes: Bytes(0),
+            write_bytes: Bytes(0),
+            read_ops: 0,
+            write_ops: 0,
+            processes: 1,
+            threads: 1,
+            states: [0, 1, 0, 0, 0],
+        }
+    }
+
+    /// Rows of each round kept in so many seconds, of attempts of which each has used `used(round)` of CPU.
+    fn kept(seconds: u64, attempts: u64, every_ms: u64, used: impl Fn(u64) -> u64) -> Vec<usize> {
         let mut thinning = Thinning::default();
-        let rounds = (0..10_000 / every_ms).map(|round| Timestamp(1_000_000 + round * every_ms * 1_000));
-        rounds.filter(|at| thinning.keeps(*at, rows)).count() as u64
+        let rounds = 0..seconds * 1000 / every_ms;
+        let round = |round: u64| {
+            let samples: Vec<_> = (1..=attempts).map(|attempt| sample(attempt, used(round))).collect();
+            thinning.rows(Timestamp(1_000_000 + round * every_ms * 1_000), &samples).len()
+        };
+        rounds.map(round).filter(|rows| *rows > 0).collect()
     }
 
     #[test]
-    fn few_attempts_are_kept_in_full_and_many_at_a_bounded_rate() {
-        assert_eq!(kept(10, 100), 100);
-        assert_eq!(kept(100, 100), 100);
-        assert!((10..=12).contains(&kept(1_000, 100)), "{}", kept(1_000, 100));
-        assert_eq!(kept(1_000, 1_000), 10);
-        assert!(kept(10_000, 1_000) <= 2);
+    fn few_busy_attempts_are_kept_in_full_and_many_at_a_bounded_rate() {
+        let busy = |round| round;
+        assert_eq!(kept(10, 10, 100, busy), [10; 100]);
+        assert_eq!(kept(10, 100, 100, busy).len(), 100);
+        let many = kept(10, 1_000, 100, busy);
+        assert!((10..=12).contains(&many.len()), "{many:?}");
+        assert_eq!(kept(10, 1_000, 1_000, busy).len(), 10);
+        assert!(kept(10, 10_000, 1_000, busy).len() <= 2);
+    }
+
+    #[test]
+    fn attempts_that_do_nothing_have_a_row_now_and_then() {
+        assert_eq!(kept(30, 1_000, 1_000, |_| 7), [1_000; 3]);
+        // One that wakes is seen at once.
+        let woken = kept(10, 1, 1_000, |round| u64::from(round >= 5));
+        assert_eq!(woken.len(), 2);
+    }
+
+    #[test]
+    fn attempts_that_are_gone_are_forgotten() {
+        let mut thinning = Thinning::default();
+        for round in 0..10_000 {
+            let rows = thinning.rows(Timestamp(1_000_000 * (round + 1)), &[sample(round, 1)]);
+            assert_eq!(rows.len(), 1);
+        }
+        assert!(thinning.kept.len() < 100, "{}", thinning.kept.len());
     }
 }

@@ -18,7 +18,7 @@ use crate::hands::{Hands, LaunchOrder, OwnCpu};
 use crate::inbox::{Control, Message};
 use crate::journal::{Done, Journal};
 use crate::run::{Ended, RunEnd, Settings};
-use crate::samples::{Thinning, Thresholds, current, process_row};
+use crate::samples::{Thinning, Thresholds, current};
 use crate::ticks::Ticks;
 
 /// Between two snapshots for the subscribers.
@@ -343,13 +343,16 @@ impl Turner {
         let hands = &self.hands;
         self.collector.request(|| hands.targets());
         let growing = self.scheduler.capacity().is_growing();
-        let pause = if growing { self.interval.min(WARM_UP_INTERVAL) } else { self.interval };
-        self.next_collection = Instant::now() + pause;
+        let wish = if growing { self.interval.min(WARM_UP_INTERVAL) } else { self.interval };
+        self.next_collection = Instant::now() + self.collector.pace.pause(wish);
+        if let Some(words) = self.collector.pace.tell(self.interval) {
+            self.notice(Notice::Info(words));
+        }
     }
 
     /// A reading arrived: the scheduler hears it, the history keeps it, the plugins begin a round.
     fn collected(&mut self, mut collected: Collected) {
-        self.collector.arrived();
+        self.collector.arrived(&collected);
         // What ended while the reading was made has been accounted for whole.
         collected.processes.retain(|(sample, _)| self.hands.is_in_flight(sample.attempt));
         let now = self.clock.now();
@@ -357,10 +360,7 @@ impl Turner {
         self.collected_at = Some(now);
         let own_cpu_cores = self.own_cpu.cores(&collected.processes, elapsed);
         let samples: Vec<_> = collected.processes.iter().map(|(sample, _)| *sample).collect();
-        let mut rows = Vec::new();
-        if self.thinning.keeps(now, samples.len()) {
-            rows.extend(samples.iter().map(|sample| process_row(now, sample)));
-        }
+        let mut rows = self.thinning.rows(now, &samples);
         self.step(Event::Sampled { system: collected.system, processes: samples, own_cpu_cores });
         self.look_at_baseline();
         let processes =
@@ -369,6 +369,8 @@ impl Turner {
         let mut current = current(&self.scheduler, now, self.thresholds);
         current.insert(names::MEASURED.to_owned(), processes.len() as f64);
         current.insert(names::SAMPLING_CPU.to_owned(), collected.cost.as_secs_f64());
+        let pause = self.collector.pace.pause(self.interval);
+        current.insert(names::SAMPLING_INTERVAL.to_owned(), pause.as_secs_f64());
         self.ticks.write_to(&mut current);
         rows.push(SampleRow { at: now, attempt: None, metrics: current.clone() });
         self.journal.store().samples(rows);

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::text::{field, field_in, number_in};
 
@@ -30,6 +31,32 @@ pub(crate) struct Quota {
     pub(crate) cores: f64,
     /// The group.
     pub(crate) directory: PathBuf,
+}
+
+/// Where our groups are is looked up again so often: processes are seldom moved from one to another.
+const FIND_EVERY: Duration = Duration::from_secs(10);
+
+/// The groups that one controller limits us by.
+#[derive(Debug)]
+pub(crate) struct LevelWatch {
+    controller: &'static str,
+    levels: Levels,
+    again: Instant,
+}
+
+impl LevelWatch {
+    /// Begins to watch.
+    pub(crate) fn new(controller: &'static str) -> Self {
+        Self { controller, levels: levels(controller), again: Instant::now() + FIND_EVERY }
+    }
+
+    /// Where they are, as of a few seconds ago at most.
+    pub(crate) fn now(&mut self) -> &Levels {
+        if Instant::now() >= self.again {
+            *self = Self::new(self.controller);
+        }
+        &self.levels
+    }
 }
 
 /// The groups that the controller limits us by; version 2 is asked first. Empty without control groups.

@@ -1,10 +1,10 @@
 //! CPU: usable cores and the share of them in use.
 
-use std::fs;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use crate::cgroup;
+use crate::cgroup::{self, LevelWatch};
+use crate::text::KernelFile;
 
 /// Busy and all clock ticks of the usable processors so far.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -26,6 +26,8 @@ struct Metered {
 /// Watches the CPU.
 #[derive(Debug)]
 pub(crate) struct CpuWatch {
+    stat: KernelFile,
+    levels: LevelWatch,
     last: Ticks,
     percent: f64,
     metered: Option<Metered>,
@@ -34,9 +36,10 @@ pub(crate) struct CpuWatch {
 impl CpuWatch {
     /// Begins to watch: the first reading covers the time since now.
     pub(crate) fn new() -> Self {
-        let usable = Usable::read();
-        let last = read_ticks(&usable.processors).unwrap_or_default();
-        Self { last, percent: 0.0, metered: usable.quota.and_then(metered) }
+        let (mut stat, mut levels) = (KernelFile::open("/proc/stat"), LevelWatch::new("cpu"));
+        let usable = Usable::read(&mut levels);
+        let last = parse_ticks(stat.read(), &usable.processors);
+        Self { stat, levels, last, percent: 0.0, metered: usable.quota.and_then(metered) }
     }
 
     /// Usable cores now, and the share of them that was in use since the last reading, 0–100.
@@ -44,14 +47,13 @@ impl CpuWatch {
     /// The share is that of the processors of our affinity mask (`/proc/stat`: everything but idle and iowait; stolen
     /// time counts as used). Under a quota it is the larger of this and the group's own use of its quota.
     pub(crate) fn read(&mut self) -> (f64, f64) {
-        let usable = Usable::read();
-        if let Some(now) = read_ticks(&usable.processors) {
-            let all = now.all.saturating_sub(self.last.all);
-            let busy = now.busy.saturating_sub(self.last.busy);
-            if all > 0 {
-                self.percent = (busy as f64 * 100.0 / all as f64).clamp(0.0, 100.0);
-                self.last = now;
-            }
+        let usable = Usable::read(&mut self.levels);
+        let now = parse_ticks(self.stat.read(), &usable.processors);
+        let all = now.all.saturating_sub(self.last.all);
+        let busy = now.busy.saturating_sub(self.last.busy);
+        if all > 0 {
+            self.percent = (busy as f64 * 100.0 / all as f64).clamp(0.0, 100.0);
+            self.last = now;
         }
         let cores = usable.cores();
         let metered = usable.quota.and_then(metered);
@@ -71,9 +73,9 @@ struct Usable {
 }
 
 impl Usable {
-    fn read() -> Self {
-        let levels = cgroup::levels("cpu");
-        let quota = cgroup::tightest_quota(&levels).map(|quota| (quota, levels.unified));
+    fn read(levels: &mut LevelWatch) -> Self {
+        let levels = levels.now();
+        let quota = cgroup::tightest_quota(levels).map(|quota| (quota, levels.unified));
         Self { processors: affinity(), quota }
     }
 
@@ -103,10 +105,6 @@ fn affinity() -> Vec<usize> {
         Ok(set) => (0..rustix::thread::CpuSet::MAX_CPU).filter(|&processor| set.is_set(processor)).collect(),
         Err(_) => (0..std::thread::available_parallelism().map_or(1, usize::from)).collect(),
     }
-}
-
-fn read_ticks(processors: &[usize]) -> Option<Ticks> {
-    Some(parse_ticks(&fs::read_to_string("/proc/stat").ok()?, processors))
 }
 
 /// Sums the `cpuN` lines of these processors.

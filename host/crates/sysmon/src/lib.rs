@@ -1,8 +1,8 @@
 //! Readers of /proc, control groups and pressure: system-wide and per process tree.
 //!
 //! [`SystemProbe`] implements the `Probe` port. The figures of CPU, disks and processes come from the kernel's text files
-//! directly: for the per-process ones that is the hot path (kept-open descriptors and `pread`, about 2 µs a process and
-//! sample). Memory and load of the machine come from sysinfo; what affinity and control groups make of them is read here.
+//! through descriptors that stay open: for the per-process ones that is the hot path (one `pread` of less than 1 µs for a
+//! process that sleeps). What affinity and control groups make of the machine's memory and processors is read here, too.
 
 mod cgroup;
 mod cost;

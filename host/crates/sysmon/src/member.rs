@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::stat::{Budget, Io, Missing, ProcFile, Stat, Turns, parse_io, parse_stat, parse_turns};
+use crate::stat::{Budget, Io, Missing, Need, ProcFile, Stat, Turns, parse_io, parse_stat, parse_turns};
 
 /// A process that does not run can only lose memory, and its parent: that is looked at so often.
 const STAT_EVERY: Duration = Duration::from_secs(5);
@@ -110,7 +110,9 @@ impl Member {
         }
         let before = (self.stat, self.io);
         self.turns = None;
-        match self.stat_file.read(self.pid, "stat", budget, buffer).map(parse_stat) {
+        // Of a process without turns this is what says whether it is still there.
+        let need = if turns.is_some() { Need::NowAndThen } else { Need::EveryTime };
+        match self.stat_file.read((self.pid, "stat"), need, budget, buffer).map(parse_stat) {
             Ok(Some(stat)) if stat.start_ticks == self.stat.start_ticks => {
                 self.stat = stat;
                 self.turns = turns;
@@ -125,7 +127,9 @@ impl Member {
             } else {
                 before.0.cpu_ticks != self.stat.cpu_ticks || now >= self.io_again
             };
-        if may_have_moved && let Ok(text) = self.io_file.read(self.pid, "io", budget, buffer) {
+        if may_have_moved
+            && let Ok(text) = self.io_file.read((self.pid, "io"), Need::NowAndThen, budget, buffer)
+        {
             self.io = parse_io(text);
             self.io_again = now + IO_EVERY;
         }
@@ -137,7 +141,7 @@ impl Member {
         if self.stat.threads != 1 || (!self.turns_file.is_kept() && budget.is_spent()) {
             return Ok(None);
         }
-        self.turns_file.read(self.pid, "schedstat", budget, buffer).map(parse_turns)
+        self.turns_file.read((self.pid, "schedstat"), Need::EveryTime, budget, buffer).map(parse_turns)
     }
 
     /// What it used so far, its reaped children included.

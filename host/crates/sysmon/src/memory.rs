@@ -1,8 +1,7 @@
 //! Memory: what there is, what is in use, what can be had.
 
-use sysinfo::System;
-
-use crate::cgroup;
+use crate::cgroup::{self, LevelWatch};
+use crate::text::{KernelFile, field};
 
 /// Bytes.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -17,12 +16,31 @@ pub(crate) struct Memory {
     pub(crate) swap_used: u64,
 }
 
-/// Reads it.
-pub(crate) fn read(system: &mut System) -> Memory {
-    system.refresh_memory();
-    let (total, available) = (system.total_memory(), system.available_memory());
-    let machine = of_machine(total, available, system.used_swap());
-    limited(machine, cgroup::tightest_memory(&cgroup::levels("memory"), machine.total))
+/// Watches it.
+#[derive(Debug)]
+pub(crate) struct MemoryWatch {
+    machine: KernelFile,
+    levels: LevelWatch,
+}
+
+impl MemoryWatch {
+    /// Begins to watch.
+    pub(crate) fn new() -> Self {
+        Self { machine: KernelFile::open("/proc/meminfo"), levels: LevelWatch::new("memory") }
+    }
+
+    /// Memory now; zeros where the machine does not tell.
+    pub(crate) fn read(&mut self) -> Memory {
+        let machine = parse(self.machine.read());
+        limited(machine, cgroup::tightest_memory(self.levels.now(), machine.total))
+    }
+}
+
+/// Parses `/proc/meminfo`.
+fn parse(text: &str) -> Memory {
+    let bytes = |name| field(text, name).unwrap_or(0) * 1024;
+    let swap_used = bytes("SwapTotal").saturating_sub(bytes("SwapFree"));
+    of_machine(bytes("MemTotal"), bytes("MemAvailable"), swap_used)
 }
 
 fn of_machine(total: u64, available: u64, swap_used: u64) -> Memory {
@@ -49,8 +67,17 @@ mod tests {
     }
 
     #[test]
+    fn the_kernels_words_are_understood() {
+        let text = "MemTotal:       24684096 kB\nMemFree:         1234567 kB\nMemAvailable:   20000000 kB\n\
+                    SwapCached:            0 kB\nSwapTotal:       1000000 kB\nSwapFree:         400000 kB\n";
+        let memory = parse(text);
+        assert_eq!((memory.total, memory.available), (24_684_096 << 10, 20_000_000 << 10));
+        assert_eq!((memory.used, memory.swap_used), (4_684_096 << 10, 600_000 << 10));
+    }
+
+    #[test]
     fn this_machine_has_memory() {
-        let memory = read(&mut System::new().unwrap());
+        let memory = MemoryWatch::new().read();
         assert!(memory.total > 0 && memory.used > 0 && memory.used <= memory.total, "{memory:?}");
     }
 

@@ -78,21 +78,39 @@ pub(crate) struct ProcFile {
     kept: Option<File>,
 }
 
+/// How often a file is read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Need {
+    /// At every look.
+    EveryTime,
+    /// When there is something new to be expected in it.
+    NowAndThen,
+}
+
 /// Descriptors that may be kept open.
 #[derive(Debug)]
 pub(crate) struct Budget {
     left: u64,
+    /// Of those left, so many are for the files that are read every time.
+    reserved: u64,
 }
 
 impl Budget {
-    /// So many.
+    /// So many; the second half of them is kept for those files that are read every time.
     pub(crate) fn new(descriptors: u64) -> Self {
-        Self { left: descriptors }
+        Self { left: descriptors, reserved: descriptors / 2 }
     }
 
     /// Whether nothing more may be kept.
     pub(crate) fn is_spent(&self) -> bool {
         self.left == 0
+    }
+
+    fn has(&self, need: Need) -> bool {
+        match need {
+            Need::EveryTime => self.left > 0,
+            Need::NowAndThen => self.left > self.reserved,
+        }
     }
 }
 
@@ -105,8 +123,8 @@ impl ProcFile {
     /// Reads the file into the buffer.
     pub(crate) fn read<'a>(
         &mut self,
-        pid: u32,
-        name: &str,
+        (pid, name): (u32, &str),
+        need: Need,
         budget: &mut Budget,
         buffer: &'a mut [u8],
     ) -> Result<&'a [u8], Missing> {
@@ -115,7 +133,7 @@ impl ProcFile {
         }
         let file = File::open(format!("/proc/{pid}/{name}")).map_err(|error| why(&error))?;
         let text = reread(&file, buffer).map_err(|error| why(&error))?;
-        if budget.left > 0 {
+        if budget.has(need) {
             budget.left -= 1;
             self.kept = Some(file);
         }

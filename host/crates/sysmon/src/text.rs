@@ -18,7 +18,8 @@ pub(crate) fn number(digits: &[u8]) -> Option<u64> {
 
 /// The number in a file that holds nothing else; `None` for `max`, `-1` or when the file cannot be read.
 pub(crate) fn number_in(path: &Path) -> Option<u64> {
-    fs::read_to_string(path).ok()?.trim().parse().ok()
+    let mut buffer = [0; 32];
+    number(reread(&File::open(path).ok()?, &mut buffer).ok()?.trim_ascii())
 }
 
 /// The number after `name` in a file of `name value` lines.
@@ -40,6 +41,40 @@ pub(crate) fn reread<'a>(file: &File, buffer: &'a mut [u8]) -> io::Result<&'a [u
     Ok(&buffer[..length])
 }
 
+/// A file of the kernel that is read again and again, whole, through a descriptor that stays open.
+#[derive(Debug)]
+pub(crate) struct KernelFile {
+    file: Option<File>,
+    text: Vec<u8>,
+}
+
+impl KernelFile {
+    /// Opens it; where that fails it reads as empty.
+    pub(crate) fn open(path: &str) -> Self {
+        Self { file: File::open(path).ok(), text: vec![0; 4096] }
+    }
+
+    /// What it says now; empty where it cannot be read.
+    pub(crate) fn read(&mut self) -> &str {
+        let length = self.file.as_ref().and_then(|file| fill(file, &mut self.text).ok()).unwrap_or(0);
+        std::str::from_utf8(&self.text[..length]).unwrap_or_default()
+    }
+}
+
+/// Reads to the end; the kernel gives long files in pieces.
+fn fill(file: &File, text: &mut Vec<u8>) -> io::Result<usize> {
+    let mut length = 0;
+    loop {
+        if length == text.len() {
+            text.resize(length * 2, 0);
+        }
+        match file.read_at(&mut text[length..], length as u64)? {
+            0 => return Ok(length),
+            more => length += more,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,6 +86,18 @@ mod tests {
         assert_eq!(number(b"18446744073709551616"), None);
         assert_eq!(number(b"-1"), None);
         assert_eq!(number(b""), None);
+    }
+
+    #[test]
+    fn a_file_that_is_longer_than_the_buffer_and_changes_is_read_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, "x".repeat(10_000)).unwrap();
+        let mut file = KernelFile::open(path.to_str().unwrap());
+        assert_eq!(file.read().len(), 10_000);
+        fs::write(&path, "short").unwrap();
+        assert_eq!(file.read(), "short");
+        assert_eq!(KernelFile::open("/proc/none/of/that").read(), "");
     }
 
     #[test]
