@@ -118,9 +118,13 @@ fn end_orphans(directory: &StateDir, tasks: &KnownTasks) -> Result<usize, Failur
 }
 
 /// Completed tasks whose output is not there: somebody removed it, so it is wanted again. After the machine went down
-/// it must also have the recorded size. (One look at the file system for every completed task.)
+/// it must also have the recorded size. (One look at the file system for every output; a command that makes none has
+/// none to make again.)
 fn lost_outputs(config: &Config, directory: &StateDir, sizes_too: bool) -> Result<Vec<TaskId>, Failure> {
     let mut lost = Vec::new();
+    if !uses_private_output(config) {
+        return Ok(lost);
+    }
     directory.published(|task, outputs| {
         let whole = outputs.iter().all(|output| {
             let path = config.output.directory.join(OsStr::from_bytes(output.path.as_bytes()));

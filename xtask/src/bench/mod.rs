@@ -11,6 +11,7 @@ mod long;
 mod measure;
 mod peers;
 mod plugins;
+mod queue;
 mod report;
 mod sampler;
 mod workloads;
@@ -24,26 +25,26 @@ use crate::workspace::Workspace;
 use report::Report;
 
 /// Each program of the tests package that measures something: the benchmark's name, and the program.
-const PROGRAMS: [(&str, &str); 3] =
-    [("queue", "bench_queue"), ("capacity", "bench_capacity"), ("predict", "bench_predict")];
+const PROGRAMS: [(&str, &str); 2] = [("capacity", "bench_capacity"), ("predict", "bench_predict")];
 
 /// A measurement of this chore.
 type Measure = fn(&Stage) -> Result<Report, Failure>;
 
 /// Each measurement: its name, and what makes it.
-const MEASURES: [(&str, Measure); 8] = [
+const MEASURES: [(&str, Measure); 9] = [
     ("launch", launch::measure),
     ("limits", limits::measure),
     ("sampler", sampler::measure),
     ("calls", plugins::calls),
     ("fleet", plugins::fleet),
     ("long", long::measure),
+    ("queue", queue::measure),
     ("live", live::measure),
     ("outside", live::outside::measure),
 ];
 
 const USAGE: &str = "usage: cargo xtask bench [--quick] [launch | limits | sampler | calls | fleet | long | live | outside | \
-                     queue [LARGEST] | capacity [--write FILE] [FIRST LAST] | predict]";
+                     queue | capacity [--write FILE] [FIRST LAST] | predict]";
 
 /// What all measurements need.
 #[derive(Debug)]

@@ -16,7 +16,8 @@ use crate::sql::unsigned;
 /// The state at a glance.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Overview {
-    /// Recorded tasks by state. Tasks that were never launched are not recorded.
+    /// Tasks by state. Those that were never launched are not recorded: they are among those that wait as far as the last
+    /// run said so when it ended in order.
     pub counts: Counts,
     /// COMPLETED after at least one failed attempt.
     pub flaky: u64,
@@ -74,6 +75,9 @@ impl StateReader {
                 None => return Err(self.damaged("a task has a state that does not exist".to_owned())),
             }
         }
+        let left = overview.last_run.as_ref().filter(|run| run.clean).and_then(|run| run.counts);
+        let waiting = &mut overview.counts.pending;
+        *waiting = left.map_or(*waiting, |left| left.pending.max(*waiting));
         Ok(overview)
     }
 

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use orchestrator_core::metrics::Metrics;
 use orchestrator_core::scheduler::{
-    ExitStatus, Fact, FailureCategory, FailureReason, TaskState, TerminationReason,
+    Counts, ExitStatus, Fact, FailureCategory, FailureReason, TaskState, TerminationReason,
 };
 use orchestrator_core::{AttemptId, RunId, TaskId, Timestamp};
 use orchestrator_ports::{SampleRow, Store, SyncMode};
 use orchestrator_store::{
-    AttemptOutcome, HistoryQuery, OpenOptions, Retention, StateDir, StateReader, StoreError, TaskRef,
+    AttemptOutcome, HistoryQuery, OpenOptions, Retention, RunEnd, StateDir, StateReader, StoreError, TaskRef,
 };
 
 use crate::common::*;
@@ -50,6 +50,23 @@ fn a_live_run_is_seen_and_not_disturbed() {
     let runs = reader.runs().unwrap();
     assert_eq!((runs.len(), runs[0].clean, runs[0].exit), (1, true, Some(0)));
     assert_eq!((runs[0].counts, runs[0].ended_at), (Some(end().counts), Some(end().ended_at)));
+}
+
+#[test]
+fn what_a_run_left_waiting_is_counted_though_it_was_never_launched() {
+    let keep = tempfile::tempdir().unwrap();
+    let waiting = || StateReader::open(keep.path()).unwrap().overview(at(100)).unwrap().counts.pending;
+    let mut live = begin(keep.path());
+    live.record(vec![named(0), planned(0, 1, 1)]);
+    let (task, attempt, reason) = (TaskId(0), AttemptId(1), FailureReason::OutOfMemory);
+    live.record(vec![Fact::AttemptFailed { task, attempt, reason, retry_at: at(2) }]);
+    assert_eq!(waiting(), 1, "a live run is asked itself");
+    let counts = Counts { pending: 500, ..Counts::default() };
+    live.guard.finish(RunEnd { counts, ..end() }).unwrap();
+    assert_eq!(waiting(), 500);
+    // Of a run that was killed nobody knows how many waited.
+    drop(begin(keep.path()));
+    assert_eq!(waiting(), 1);
 }
 
 #[test]
