@@ -110,8 +110,12 @@ impl Member {
         }
         let before = (self.stat, self.io);
         self.turns = None;
-        // Of a process without turns this is what says whether it is still there.
-        let need = if turns.is_some() { Need::NowAndThen } else { Need::EveryTime };
+        // Of a process without turns this is what says whether it is still there. Of others, many only sleep.
+        let need = match turns {
+            None => Need::EveryTime,
+            Some(_) if first => Need::Once,
+            Some(_) => Need::NowAndThen,
+        };
         match self.stat_file.read((self.pid, "stat"), need, budget, buffer).map(parse_stat) {
             Ok(Some(stat)) if stat.start_ticks == self.stat.start_ticks => {
                 self.stat = stat;

@@ -85,6 +85,8 @@ pub(crate) enum Need {
     EveryTime,
     /// When there is something new to be expected in it.
     NowAndThen,
+    /// Perhaps never again.
+    Once,
 }
 
 /// Descriptors that may be kept open.
@@ -96,9 +98,9 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// So many; the second half of them is kept for those files that are read every time.
+    /// So many; the last quarter of them is kept for those files that are read every time.
     pub(crate) fn new(descriptors: u64) -> Self {
-        Self { left: descriptors, reserved: descriptors / 2 }
+        Self { left: descriptors, reserved: descriptors / 4 }
     }
 
     /// Whether nothing more may be kept.
@@ -110,6 +112,7 @@ impl Budget {
         match need {
             Need::EveryTime => self.left > 0,
             Need::NowAndThen => self.left > self.reserved,
+            Need::Once => false,
         }
     }
 }

@@ -282,11 +282,12 @@ fn descriptors_are_kept_while_watched_and_given_back() {
     let mut probe = probe();
     let before = open();
     assert_eq!(probe.processes(&targets).len(), 20);
-    assert_eq!(open(), before + 60);
+    // One of each that only sleeps, three of each that runs.
+    assert!((before + 20..=before + 60).contains(&open()), "{} after {before}", open());
     assert_eq!(probe.processes(&targets).len(), 20);
-    assert_eq!(open(), before + 60);
+    assert!((before + 20..=before + 60).contains(&open()), "{} after {before}", open());
     assert_eq!(probe.processes(&targets[..5]).len(), 5);
-    assert_eq!(open(), before + 15);
+    assert!((before + 5..=before + 15).contains(&open()), "{} after {before}", open());
     assert!(probe.processes(&[]).is_empty());
     assert_eq!(open(), before);
     assert_eq!(probe.cost().process_calls, 4);
