@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::measure::{cpu_seconds, resident};
+use super::measure::{median, resident};
 use super::peers::{Work, configuration};
 use super::report::Report;
 use super::{Stage, workloads};
@@ -15,47 +15,93 @@ use crate::shell;
 /// Until so many processes run, at most.
 pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
+/// The bundled collector, asked once a second.
+const COLLECTOR: &str = "orchestrator-plugin-system-metrics";
+const ENTRY: &str = "{name: system_metrics, class: SystemMetricsCollector, interval: 1s}";
+
+/// One row of the table.
+struct Setting {
+    processes: usize,
+    interval: &'static str,
+    /// Readings a second; 0 where there is hardly any.
+    rate: f64,
+    plugin: bool,
+}
+
+impl Setting {
+    fn row(&self, shares: &[f64], memory: u64) -> Vec<String> {
+        let share = median(shares.iter().copied());
+        let each = share * 1e6 / (self.rate * self.processes as f64);
+        vec![
+            self.processes.to_string(),
+            self.interval.to_owned(),
+            if self.plugin { "system metrics, 1 s" } else { "none" }.to_owned(),
+            format!("{:.2} %", share * 100.0),
+            if self.rate > 0.0 { format!("{each:.2}") } else { "–".to_owned() },
+            format!("{:.1}", memory as f64 / 1e6),
+        ]
+    }
+}
+
 /// Measures the host's CPU time while its processes sleep.
 ///
 /// # Errors
-/// The orchestrator cannot be started.
+/// The orchestrator cannot be started, or the collector cannot be built.
 pub(super) fn measure(stage: &Stage) -> Result<Report, Failure> {
-    let (count, seconds) = if stage.quick { (50, 2) } else { (1_000, 10) };
-    let mut rows = Vec::new();
-    for (count, interval) in [(count, "100ms"), (count, "1s"), (count, "30s"), (1, "1s")] {
-        let (share, memory) = sleeping(stage, count, interval, seconds)?;
-        rows.push(vec![
-            count.to_string(),
-            interval.to_owned(),
-            format!("{:.2} %", share * 100.0),
-            format!("{:.1}", memory as f64 / 1e6),
-        ]);
+    let (many, seconds, rounds) = if stage.quick { (50, 2, 1) } else { (1_000, 6, 3) };
+    let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // It lands beside the program, which is where bundled plugins are looked for.
+    build.args(["build", "--locked", "--release", "--quiet", "-p", COLLECTOR]).current_dir(&stage.root);
+    shell::run(&mut build)?;
+    let settings = [
+        (many, "100ms", 10.0, false),
+        (many, "100ms", 10.0, true),
+        (many, "1s", 1.0, false),
+        (many, "1s", 1.0, true),
+        (many, "30s", 0.0, false),
+        (1, "1s", 1.0, false),
+    ];
+    let settings =
+        settings.map(|(processes, interval, rate, plugin)| Setting { processes, interval, rate, plugin });
+    let mut seen = vec![(Vec::new(), 0); settings.len()];
+    for _ in 0..rounds {
+        for (setting, (shares, memory)) in settings.iter().zip(&mut seen) {
+            let (share, resident) = sleeping(stage, setting, seconds)?;
+            shares.push(share);
+            *memory = resident;
+        }
     }
-    let columns = ["processes", "sampled every", "of a core", "resident MB"];
+    let rows = settings.iter().zip(&seen).map(|(setting, (shares, memory))| setting.row(shares, *memory));
+    let columns =
+        ["processes", "sampled every", "plugins", "of a core", "µs a process a sample", "resident MB"];
     Ok(Report {
         name: "sampler",
         about: format!(
-            "The host's own CPU time over {seconds} s while all its processes sleep (record and capture on)."
+            "The host's own CPU time over {seconds} s while all its processes sleep (record and capture on); medians of \
+             {rounds} rounds in turn. µs: everything the host does, shared by its processes and samples."
         ),
         columns: columns.map(str::to_owned).to_vec(),
-        rows,
+        rows: rows.collect(),
     })
 }
 
 /// The share of one core, and resident memory.
-fn sleeping(stage: &Stage, count: usize, interval: &str, seconds: u64) -> Result<(f64, u64), Failure> {
+fn sleeping(stage: &Stage, setting: &Setting, seconds: u64) -> Result<(f64, u64), Failure> {
     let folder = stage.folder.join("work");
     workloads::fresh(&folder)?;
     // The file's name is no time that `sleep` could be given.
     let script = folder.join("sleeper");
     fs::write(&script, "#!/bin/sh\nexec sleep 600\n").map_err(|error| Failure::file(&script, error))?;
     shell::quietly(Command::new("chmod").arg("+x").arg(&script))?;
+    let count = setting.processes;
     let directory = workloads::files(&stage.folder, count)?;
     let work = Work { program: script, arguments: Vec::new(), directory, count, jobs: count };
     let config = folder.join("config.yaml");
-    let more = format!("metrics: {{interval: {interval}}}\n");
-    fs::write(&config, configuration(&work, &folder, &more))
-        .map_err(|error| Failure::file(&config, error))?;
+    let mut text = configuration(&work, &folder, &format!("metrics: {{interval: {}}}\n", setting.interval));
+    if setting.plugin {
+        text = text.replace("{metrics: [],", &format!("{{metrics: [{ENTRY}],"));
+    }
+    fs::write(&config, text).map_err(|error| Failure::file(&config, error))?;
     let mut command = Command::new(&stage.orchestrator);
     command.arg("run").arg(&config).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let started =
@@ -67,10 +113,18 @@ fn sleeping(stage: &Stage, count: usize, interval: &str, seconds: u64) -> Result
     }
     // What starting them brought with it is over.
     thread::sleep(Duration::from_secs(2));
-    let (before, from) = (cpu_seconds(host.0.id()), Instant::now());
+    let (before, from) = (cpu_time(host.0.id()), Instant::now());
     thread::sleep(Duration::from_secs(seconds));
-    let share = (cpu_seconds(host.0.id()) - before) / from.elapsed().as_secs_f64();
+    let share = cpu_time(host.0.id()).saturating_sub(before).as_secs_f64() / from.elapsed().as_secs_f64();
     Ok((share, resident(host.0.id())))
+}
+
+/// CPU time of a process's threads so far, to the nanosecond.
+fn cpu_time(pid: u32) -> Duration {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let turns = tasks.filter_map(|task| fs::read_to_string(task.path().join("schedstat")).ok());
+    let used = turns.filter_map(|text| text.split_whitespace().next()?.parse::<u64>().ok());
+    Duration::from_nanos(used.sum())
 }
 
 /// An orchestrator that is ended with its processes when it is no longer wanted.
