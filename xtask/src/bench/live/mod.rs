@@ -28,8 +28,10 @@ const BEYOND: f64 = 0.02;
 const ROUNDS: usize = 3;
 /// Who takes longer than this multiple of the best is far behind.
 const FAR: f64 = 1.4;
-/// Nobody waits for one run for longer.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Nobody waits for one run for longer than this multiple of the shortest one so far, and these seconds.
+const PATIENCE: f64 = 4.0;
+const PATIENCE_SECONDS: f64 = 10.0;
+const PATIENCE_FIRST: f64 = 60.0;
 
 /// One contestant and what was seen of it, round by round.
 struct Entry {
@@ -63,6 +65,14 @@ impl Entry {
     }
 }
 
+/// The plugins that come with the program, beside it, as users have them.
+fn with_plugins(stage: &Stage) -> Result<(), Failure> {
+    let packages = ["orchestrator-plugin-system-metrics", "orchestrator-plugin-resource-capacity"];
+    let mut build = shell::cargo(&stage.root);
+    build.args(["build", "--locked", "--release"]).args(packages.iter().flat_map(|name| ["-p", name]));
+    shell::run(&mut build)
+}
+
 /// Runs every load under all contestants.
 ///
 /// # Errors
@@ -72,6 +82,7 @@ pub(super) fn measure(stage: &Stage) -> Result<Report, Failure> {
     if !with_parallel {
         println!("GNU parallel is not here and is left out (apt-get install parallel)");
     }
+    with_plugins(stage)?;
     let cores = std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64);
     let mut rows = Vec::new();
     for load in loads::all(stage)? {
@@ -118,6 +129,7 @@ fn run_round(stage: &Stage, load: &Load, entries: &mut [Entry], round: usize) ->
         well.map(Entry::wall).fold(f64::INFINITY, f64::min)
     };
     let best = if round > 0 { best(entries) } else { f64::INFINITY };
+    let mut patience = PATIENCE_FIRST;
     for entry in entries.iter_mut() {
         let again = entry.rival.is_ours() || entry.all_well() && entry.wall() <= FAR * best;
         if round > 0 && !again {
@@ -126,7 +138,10 @@ fn run_round(stage: &Stage, load: &Load, entries: &mut [Entry], round: usize) ->
         let (command, input) = entry.rival.command(stage, load, &folder)?;
         let group = Group::new(load.memory)?;
         let log = stage.folder.join("live.log");
-        let seen = group.run(&command, input, &log, MEMORY, PATIENCE)?;
+        let seen = group.run(&command, input, &log, MEMORY, Duration::from_secs_f64(patience))?;
+        if seen.well {
+            patience = patience.min(PATIENCE * seen.wall + PATIENCE_SECONDS);
+        }
         println!(
             "{}: {}: {:.1} s, {:.0} MB, above {:.0} %, {} killed, {:.2} cores{}",
             load.name,
@@ -138,6 +153,9 @@ fn run_round(stage: &Stage, load: &Load, entries: &mut [Entry], round: usize) ->
             seen.cores,
             if seen.well { "" } else { ", not all done" },
         );
+        if entry.rival.is_ours() && !seen.well {
+            println!("{}", std::fs::read_to_string(&log).unwrap_or_default());
+        }
         entry.seen.push(seen);
     }
     Ok(())

@@ -120,6 +120,7 @@ pub(crate) fn measure(stage: &Stage) -> Result<Report, Failure> {
     if !shell::succeeds(Command::new("stress-ng").arg("--version")) {
         return Err(Failure::Missing { what: "stress-ng", remedy: "apt-get install stress-ng" });
     }
+    super::with_plugins(stage)?;
     let rounds = if stage.quick { 1 } else { 3 };
     let mut rows = Vec::new();
     for stress in &STRESSES {
