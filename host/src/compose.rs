@@ -66,7 +66,7 @@ impl OpenState {
         };
         let options = OpenOptions { fresh: wishes.fresh, retention };
         let directory = StateDir::open(&config.state_directory(), &options)?;
-        let mut tasks = KnownTasks::default();
+        let mut tasks = KnownTasks::with_room_for(directory.tasks()?);
         let Loaded { mut stale, next_attempt } =
             directory.load(&fingerprints.command, |task| tasks.add(task))?;
         let mut remarks: Vec<String> = directory.recovery().sentence().into_iter().collect();

@@ -11,6 +11,12 @@ use crate::TaskId;
 pub struct KnownTasks(pub(super) Tasks);
 
 impl KnownTasks {
+    /// None yet, with room for so many.
+    #[must_use]
+    pub fn with_room_for(tasks: u64) -> Self {
+        Self(Tasks::with_room_for(usize::try_from(tasks).unwrap_or_default()))
+    }
+
     /// Adds a task; ids must grow. One that cannot be a task (no path, an id out of order) is left out: its input will be
     /// discovered again.
     pub fn add(&mut self, task: StoredTask) {

@@ -70,6 +70,12 @@ pub(super) struct Table {
 }
 
 impl Table {
+    /// A table that so many tasks fit into without the index growing.
+    pub(super) fn with_room_for(tasks: usize) -> Self {
+        let part = HashTable::with_capacity(tasks / PARTS);
+        Self { index: Index(vec![part; PARTS]), ..Self::default() }
+    }
+
     /// One past the last id.
     pub(super) fn len(&self) -> usize {
         self.entries.len()

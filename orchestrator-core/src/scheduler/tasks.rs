@@ -167,6 +167,11 @@ fn print_hash(print: Fingerprint) -> NonZeroU64 {
 }
 
 impl Tasks {
+    /// A table that so many tasks fit into without growing.
+    pub(super) fn with_room_for(tasks: usize) -> Self {
+        Self { table: Table::with_room_for(tasks), ..Self::default() }
+    }
+
     /// Adds a task unless its path is known. Returns its id and whether it is new; `None` when the path cannot be a
     /// task's (empty, or longer than 65,535 bytes).
     pub(super) fn insert(&mut self, path: &[u8]) -> Option<(TaskId, bool)> {

@@ -28,6 +28,9 @@ use crate::schema;
 use crate::sql::{signed, translate, unsigned};
 use crate::writer::{self, StoreGuard, Writer};
 
+/// No row of a task takes fewer bytes.
+const LEAST_ROW: u64 = 16;
+
 /// A locked state directory, before its run's records begin to flow.
 #[derive(Debug)]
 pub struct StateDir {
@@ -103,6 +106,17 @@ impl StateDir {
     #[must_use]
     pub fn recovery(&self) -> &Recovery {
         &self.recovery
+    }
+
+    /// How many tasks it says it holds, but no more than the file has room for: what to make room for before
+    /// [`StateDir::load`], which finds out whether that is true.
+    ///
+    /// # Errors
+    /// As any reading.
+    pub fn tasks(&self) -> Result<u64, StoreError> {
+        let bytes = fs::metadata(&self.path).map_err(io_error("inspect", &self.path))?.len();
+        let totals = Totals::read(&self.connection, &self.path)?;
+        Ok(totals.tasks.min(bytes / LEAST_ROW))
     }
 
     /// Reads all tasks back, in order of id, and holds them against their checksums; `each` gets one at a time, so that

@@ -102,7 +102,9 @@ fn survive(directory: &Path, history: &[Vec<u32>]) -> Result<usize, StoreError> 
         Ok(overview)
     });
     let state = open(directory)?;
+    let room = state.tasks()?;
     let loaded = state.all("command")?;
+    assert_eq!(room, loaded.tasks.len() as u64);
     state.published(|_, outputs| assert_eq!(outputs.len(), 1))?;
     let completed = check(&loaded);
     assert!(history.contains(&completed), "a state that never was: {completed:?}");
@@ -265,6 +267,7 @@ fn a_row_that_was_changed_behind_our_back_is_noticed() {
         ("DELETE FROM attempts WHERE task = 59", "open attempt of task 59"),
         ("UPDATE attempts SET pid = pid + 1 WHERE task = 59", "attempt 60"),
         ("DROP TABLE attempts", "attempts"),
+        ("UPDATE totals SET tasks = 9000000000000000000", "are recorded"),
     ];
     for (sql, word) in tampering {
         let keep = tempfile::tempdir().unwrap();
@@ -280,7 +283,11 @@ fn a_row_that_was_changed_behind_our_back_is_noticed() {
         let connection = rusqlite::Connection::open(keep.path().join("state.db")).unwrap();
         connection.execute_batch(sql).unwrap();
         drop(connection);
-        let error = open(keep.path()).and_then(|state| state.all("command")).unwrap_err();
+        let all = |state: StateDir| {
+            assert!(state.tasks()? < 100_000, "room would be made for tasks that cannot be there");
+            state.all("command")
+        };
+        let error = open(keep.path()).and_then(all).unwrap_err();
         assert!(is_damage(&error) && error.to_string().contains(word), "{sql}: {error}");
     }
 }
