@@ -1,15 +1,18 @@
 //! `explain`: every wait and every death of a task has a reason in plain words.
 
 use orchestrator_core::Timestamp;
+use orchestrator_core::outlook::Promise;
 use orchestrator_core::scheduler::{InputPath, TaskState};
 use orchestrator_store::{AttemptOutcome, AttemptView, TaskView};
 use serde_json::{Value, json};
 
+use super::foretell;
 use super::state::{State, Way, now};
 use crate::cli::{ExplainArgs, shell_word};
 use crate::errors::Failure;
 use crate::exit::Exit;
 use crate::session::Session;
+use crate::views::forecast;
 use crate::views::status_file::Live;
 use crate::views::words::{duration, plural};
 
@@ -20,7 +23,10 @@ pub(super) fn explain(args: &ExplainArgs, session: &Session) -> Result<Exit, Fai
     let live = if is_live { Live::read(&state.directory) } else { None };
     let task = match state.task(&args.task) {
         Err(Failure::UnknownTask { name, like }) => match state.waiting(&args.task) {
-            Some(path) => return explain_waiting(&path, is_live, live.as_ref(), session),
+            Some(path) => {
+                let expected = foretell::of_waiting(&state, &path, now())?;
+                return explain_waiting(&path, is_live, live.as_ref(), expected.as_ref(), session);
+            }
             None if is_live => {
                 return Err(Failure::NeverLaunched { name, like, waiting: waiting(live.as_ref()) });
             }
@@ -29,10 +35,13 @@ pub(super) fn explain(args: &ExplainArgs, session: &Session) -> Result<Exit, Fai
         other => other?,
     };
     let why = why(&task, live.as_ref(), is_live, now());
+    let expected = foretell::of_task(&state, &task, now())?;
     if session.json() {
-        session.print_json(&explain_json(&task, &why, &state))?;
+        let mut value = explain_json(&task, &why, &state);
+        value["expected"] = json!(expected);
+        session.print_json(&value)?;
     } else {
-        session.print(&explain_text(&task, &why, &state))?;
+        session.print(&explain_text(&task, &why, expected.as_ref(), &state))?;
     }
     Ok(Exit::Success)
 }
@@ -42,6 +51,7 @@ fn explain_waiting(
     path: &InputPath,
     is_live: bool,
     live: Option<&Live>,
+    expected: Option<&Promise>,
     session: &Session,
 ) -> Result<Exit, Failure> {
     let why = match is_live {
@@ -54,9 +64,12 @@ fn explain_waiting(
         let state = TaskState::Pending;
         session.print_json(&json!({
             "event": "explanation", "path": path, "state": state, "why": why, "attempts": [],
+            "expected": expected,
         }))?;
     } else {
-        session.print(&format!("{path}: {}\n  why: {why}\n", TaskState::Pending.name()))?;
+        let expected = expected.map(|promise| format!("  expected: {}\n", forecast::promise(promise)));
+        let state = TaskState::Pending.name();
+        session.print(&format!("{path}: {state}\n  why: {why}\n{}", expected.unwrap_or_default()))?;
     }
     Ok(Exit::Success)
 }
@@ -115,11 +128,15 @@ fn pending(task: &TaskView, live: Option<&Live>, is_live: bool, now: Timestamp) 
     format!("{before}{wait}")
 }
 
-fn explain_text(task: &TaskView, why: &str, state: &State) -> String {
+fn explain_text(task: &TaskView, why: &str, expected: Option<&Promise>, state: &State) -> String {
     let mut lines =
         vec![format!("{} (task {}): {}", task.path, task.task, task.state.name()), format!("  why: {why}")];
     if let Some(print) = task.fingerprint {
         lines.push(format!("  input: {}", orchestrator_core::Bytes(print.size)));
+    }
+    if let Some(expected) = expected {
+        let when = if task.attempts.is_empty() { "expected" } else { "expected before it ran" };
+        lines.push(format!("  {when}: {}", forecast::promise(expected)));
     }
     for attempt in &task.attempts {
         lines.push(format!(

@@ -7,6 +7,7 @@ mod check;
 mod completions;
 mod config;
 mod explain;
+mod foretell;
 mod init;
 mod logs;
 mod man;

@@ -121,6 +121,12 @@ impl State {
             .find(|path| inputs.join(OsStr::from_bytes(path.as_bytes())).is_file())
     }
 
+    /// The size of an input that is there now.
+    pub(super) fn size(&self, path: &InputPath) -> Option<u64> {
+        let file = self.inputs.as_ref()?.join(OsStr::from_bytes(path.as_bytes()));
+        Some(std::fs::metadata(file).ok()?.len())
+    }
+
     fn by_name(&self, name: &str) -> Result<TaskView, Failure> {
         let mut same = Vec::new();
         let mut count = 0_usize;

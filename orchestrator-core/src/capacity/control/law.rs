@@ -53,6 +53,8 @@ pub struct Control {
     pub(super) net: Net,
     /// How much more than the size law says tasks reserve that ran out of memory before.
     pub(super) raised: BTreeMap<TaskId, f64>,
+    /// What tasks reserve at least, bytes, that outgrew what they had.
+    pub(super) floors: BTreeMap<TaskId, f64>,
     /// Memory in use that is not ours, bytes.
     pub(super) others: f64,
     /// The last moment heard of, and the last reading, s.
@@ -91,6 +93,7 @@ impl Control {
             limit: ThroughputLimit::default(),
             net: Net::default(),
             raised: BTreeMap::new(),
+            floors: BTreeMap::new(),
             others: 0.0,
             now: None,
             sampled_at: None,
@@ -192,6 +195,7 @@ impl Control {
         let ran = wall - member.still;
         let input = member.candidate.input;
         self.raised.remove(&member.candidate.task);
+        self.floors.remove(&member.candidate.task);
         self.limit.completed();
         if self.learned >= LEARNED {
             return;
@@ -225,7 +229,8 @@ impl Control {
             let mean = (UNKNOWN_MULTIPLE * largest).max(UNKNOWN_SHARE * self.machine.memory_total);
             Need { mean, own: 0.5 * mean, common: 0.0 }
         });
-        Need { mean: raised * need.mean, own: raised * need.own, common: raised * need.common }
+        let floor = self.floors.get(&candidate.task).copied().unwrap_or(0.0);
+        Need { mean: (raised * need.mean).max(floor), own: raised * need.own, common: raised * need.common }
     }
 
     /// The process of an attempt that was started runs since now, on an input of this size.

@@ -6,15 +6,8 @@ use super::reading::Candidate;
 impl Control {
     /// A task died for want of memory: its next attempt reserves at least so many bytes.
     pub fn reserve_at_least(&mut self, candidate: Candidate, bytes: f64) {
-        let Some(need) = self.sizes.need(candidate.input).filter(|need| need.mean >= 1.0) else { return };
-        let raised = self.raised.entry(candidate.task).or_insert(1.0);
-        *raised = raised.max(bytes / need.mean);
-    }
-
-    /// Bytes that a task's next attempt is expected to need.
-    #[must_use]
-    pub fn reserves(&self, candidate: Candidate) -> f64 {
-        self.need(candidate).mean
+        let floor = self.floors.entry(candidate.task).or_insert(0.0);
+        *floor = floor.max(bytes);
     }
 
     /// Tasks are not what they were: all results but the last `keep` are forgotten.
@@ -23,5 +16,59 @@ impl Control {
         self.progress.keep_last(keep);
         self.records.keep_last(keep);
         self.stale = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::capacity::control::{
+        AttemptReading, Candidate, Control, ControlRules, Ending, Hold, MachineReading, Used,
+    };
+    use crate::{AttemptId, TaskId, Timestamp};
+
+    fn candidate(task: u32) -> Candidate {
+        Candidate { task: TaskId(task), input: Some(1_000_000) }
+    }
+
+    /// Twenty tasks of 1 GB each are known on a machine of 16 GB, and one runs.
+    fn known() -> Control {
+        let mut law = Control::new(ControlRules::default());
+        let machine =
+            MachineReading { cores: 16.0, memory_total: 16e9, memory_used: 1e9, ..MachineReading::default() };
+        for task in 0..20u32 {
+            let (id, now) = (AttemptId(u64::from(task) + 1), Timestamp(u64::from(task) * 1_000_000));
+            law.started(now, id, candidate(task));
+            law.ended(
+                now + std::time::Duration::from_secs(1),
+                id,
+                Ending::Completed,
+                Used { peak: 1e9, cpu: 1.0, io: 1e6 },
+            );
+        }
+        law.started(Timestamp(30_000_000), AttemptId(30), candidate(30));
+        let reading = AttemptReading { attempt: AttemptId(30), cpu: 0.1, io: 1e5, rss: 1e8 };
+        law.sampled(Timestamp(31_000_000), machine, &[reading]);
+        law
+    }
+
+    #[test]
+    fn what_outgrew_its_reservation_gets_the_larger_one_and_only_it() {
+        let mut law = known();
+        assert_eq!(law.may_start(candidate(40)), Ok(()));
+        law.reserve_at_least(candidate(40), 11.5e9);
+        assert!(
+            matches!(law.may_start(candidate(40)), Err(Hold::Memory { next, .. }) if next.0 == 11_500_000_000)
+        );
+        assert_eq!(law.may_start(candidate(41)), Ok(()));
+        law.reserve_at_least(candidate(40), 2e9);
+        assert!(law.may_start(candidate(40)).is_err(), "a reservation does not shrink");
+    }
+
+    #[test]
+    fn the_law_of_earlier_tasks_is_forgotten() {
+        let mut law = known();
+        let before = law.state().completed.len();
+        law.relearn(5);
+        assert_eq!((before, law.state().completed.len()), (20, 5));
     }
 }

@@ -2,8 +2,13 @@
 
 use std::time::Duration;
 
+use orchestrator_core::Timestamp;
+
 use super::StateReader;
 use crate::error::StoreError;
+use crate::outputs;
+use crate::rows::instant;
+use crate::sql::unsigned;
 
 /// A completed task as its last attempt was measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,20 +38,49 @@ impl StateReader {
         let mut statement = self.connection.prepare(sql).map_err(wrong)?;
         let mut rows = statement.query([]).map_err(wrong)?;
         while let Some(row) = rows.next().map_err(wrong)? {
-            let number = |at: usize| -> Result<u64, StoreError> {
-                Ok(row
-                    .get::<_, Option<i64>>(at)
-                    .map_err(wrong)?
-                    .map_or(0, |value| value.max(0).cast_unsigned()))
-            };
-            each(MeasuredTask {
-                input: row.get::<_, Option<i64>>(0).map_err(wrong)?.map(|size| size.max(0).cast_unsigned()),
-                wall: Duration::from_micros(number(1)?),
-                cpu: Duration::from_micros(number(2)?),
-                peak_rss: number(3)?,
-                moved: number(4)?,
-            });
+            each(measured(row).map_err(wrong)?);
         }
         Ok(())
     }
+
+    /// What tasks took that had completed before a moment, and the bytes that each published: the last `limit` of them by
+    /// attempt id, oldest first.
+    ///
+    /// # Errors
+    /// As any reading.
+    pub fn last_measured(
+        &self,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(MeasuredTask, u64)>, StoreError> {
+        let wrong = self.wrong();
+        let sql = "SELECT t.size, a.wall, a.cpu_user + a.cpu_system, a.peak_rss, a.read_bytes + a.write_bytes,
+                          a.outputs, t.path
+                   FROM attempts a JOIN tasks t ON t.id = a.task
+                   WHERE a.outcome = 1 AND a.wall IS NOT NULL AND a.planned_at + a.ended <= ?1
+                   ORDER BY a.id DESC LIMIT ?2";
+        let mut statement = self.connection.prepare(sql).map_err(wrong)?;
+        let mut rows = statement.query(rusqlite::params![instant(before), limit]).map_err(wrong)?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next().map_err(wrong)? {
+            let blob = row.get_ref(5).map_err(wrong)?.as_blob_or_null().map_err(|error| wrong(error.into()))?;
+            let path = row.get_ref(6).map_err(wrong)?.as_blob().unwrap_or_default();
+            let outputs = blob.and_then(|blob| outputs::decode(blob, path)).unwrap_or_default();
+            let published = outputs.iter().map(|output| output.size).sum();
+            found.push((measured(row).map_err(wrong)?, published));
+        }
+        found.reverse();
+        Ok(found)
+    }
+}
+
+fn measured(row: &rusqlite::Row<'_>) -> rusqlite::Result<MeasuredTask> {
+    let number = |at: usize| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(at)?.map_or(0, unsigned));
+    Ok(MeasuredTask {
+        input: row.get::<_, Option<i64>>(0)?.map(unsigned),
+        wall: Duration::from_micros(number(1)?),
+        cpu: Duration::from_micros(number(2)?),
+        peak_rss: number(3)?,
+        moved: number(4)?,
+    })
 }

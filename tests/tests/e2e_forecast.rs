@@ -1,0 +1,152 @@
+//! What prediction does for the user: time left, what a file takes, changes that are noticed, retries with more memory.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use orchestrator_tests::artifacts;
+use orchestrator_tests::scene::Scene;
+use serde_json::Value;
+
+const PLAIN: &str = "plugins: {metrics: [], capacity: []}\nmetrics: {interval: 200ms}\n";
+
+fn events(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+}
+
+fn facts<'a>(events: &'a [Value], name: &str) -> Vec<&'a Value> {
+    events.iter().filter(|event| event["fact"] == name).collect()
+}
+
+/// A program whose first word is the input and whose second is the output.
+fn script(scene: &Scene, text: &str) -> PathBuf {
+    let path = scene.join("work.sh");
+    fs::write(&path, format!("#!/bin/sh\nset -e\n{text}\n")).expect("a script");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(&path, mode).expect("a program");
+    path
+}
+
+const FLAGS: [&str; 2] = ["{input_file}", "{output_file}"];
+
+/// Run time follows the size of the input, in kilobytes of 50 ms each.
+fn sized(scene: &Scene, kilobytes: &[usize]) {
+    for (at, size) in kilobytes.iter().enumerate() {
+        fs::write(scene.join(&format!("in/{at:03}.dat")), vec![b'x'; size * 1000]).expect("an input");
+    }
+    let text = "n=$(stat -c %s \"$1\")\nsleep $(awk \"BEGIN{print $n/20000}\")\ncp \"$1\" \"$2\"";
+    let program = script(scene, text);
+    scene.config(&program, &FLAGS, "", &format!("{PLAIN}concurrency: {{mode: fixed, max: 4}}\n"));
+}
+
+#[test]
+fn time_left_weighs_files_by_size_and_is_held_against_what_came() {
+    let scene = Scene::new();
+    let mut sizes: Vec<usize> = (0..40).map(|at| 1 + at * 7 % 10).collect();
+    sizes.extend([60, 60, 60, 60]);
+    sized(&scene, &sizes);
+    let outcome = scene.run(&["run", "config.yaml", "--format", "json"]).expect_code(0);
+    let events = events(&outcome.stdout);
+    let snapshots: Vec<_> = events.iter().filter(|event| event["event"] == "snapshot").collect();
+    let said = snapshots.iter().find(|one| one["eta"].is_object()).expect("time left was said");
+    let each = &said["forecast"]["each"];
+    assert!(each["seconds"]["p50"].as_f64() <= each["seconds"]["p95"].as_f64(), "{said}");
+    let last = events.last().expect("a last event");
+    let (first, accuracy) = (&last["forecast"]["first"], &last["forecast"]["accuracy"]);
+    assert!(first["eta"]["likely"].is_object() && accuracy["tasks"].as_u64() > Some(5), "{last}");
+
+    let expected = |file: &str| {
+        let outcome = scene.run(&["explain", file, "config.yaml", "--format", "json"]).expect_code(0);
+        let value: Value = serde_json::from_str(&outcome.stdout).expect("one line of JSON");
+        value["expected"].clone()
+    };
+    // Nobody ran a minute's worth of it: what is said of a large file comes from its size.
+    for (file, kilobytes) in [("large.dat", 80.0), ("small.dat", 2.0)] {
+        fs::write(scene.join("in").join(file), vec![b'x'; kilobytes as usize * 1000]).expect("an input");
+        let promise = expected(file);
+        let output = promise["output_bytes"]["p50"].as_f64().expect("bytes");
+        assert!((output / (1000.0 * kilobytes) - 1.0).abs() < 0.3, "{file}: {promise}");
+    }
+    let (large, small) = (expected("large.dat"), expected("small.dat"));
+    let seconds = |promise: &Value| promise["seconds"]["p50"].as_f64().expect("seconds");
+    assert!(seconds(&large) > 4.0 * seconds(&small), "{large} {small}");
+    scene.run(&["explain", "large.dat", "config.yaml"]).expect_code(0).expect_words(&["expected:", "memory"]);
+}
+
+#[test]
+fn tasks_that_take_more_memory_than_in_an_earlier_run_are_told_of_once() {
+    let scene = Scene::new();
+    let fixture = artifacts::fixture();
+    let text = format!(
+        "{} --input \"$1\" --output \"$2\" --grow-mib $(cat {}) --sleep-ms 50",
+        fixture.display(),
+        scene.join("grow").display()
+    );
+    let program = script(&scene, &text);
+    scene.config(&program, &FLAGS, "", &format!("{PLAIN}calibration: {{enabled: false}}\n"));
+    let run = |grow: &str, prefix: &str, inputs: usize| {
+        fs::write(scene.join("grow"), grow).expect("a number");
+        scene.inputs(&(0..inputs).map(|at| format!("{prefix}{at:02}.dat")).collect::<Vec<_>>());
+        scene.run_config().expect_code(0).stderr
+    };
+    let words = "× the memory that earlier ones of the same size took: relearning";
+    assert_eq!(run("30", "a", 60).matches(words).count(), 0);
+    let second = run("90", "b", 80);
+    assert_eq!(second.matches(words).count(), 1, "{second}");
+    assert_eq!(run("90", "c", 30).matches(words).count(), 0, "it is what is usual now");
+}
+
+/// A memory control group (version 1) with little in it; removed at the end.
+struct SmallGroup(PathBuf);
+
+impl SmallGroup {
+    fn new(bytes: u64) -> Option<Self> {
+        let path =
+            Path::new("/sys/fs/cgroup/memory").join(format!("orchestrator-e2e-{}", std::process::id()));
+        fs::create_dir(&path).ok()?;
+        let group = Self(path);
+        fs::write(group.0.join("memory.limit_in_bytes"), bytes.to_string()).ok()?;
+        Some(group)
+    }
+}
+
+impl Drop for SmallGroup {
+    fn drop(&mut self) {
+        let _left = fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn a_task_that_died_for_want_of_memory_comes_again_with_more_reserved() {
+    let Some(group) = SmallGroup::new(240 << 20) else {
+        eprintln!("skipped: no control group of version 1 can be made for memory");
+        return;
+    };
+    let scene = Scene::new();
+    scene.inputs(&["a", "b", "c", "d", "e"]);
+    let text = format!(
+        "sleep 2\nexec {} --input \"$1\" --output \"$2\" --grow-mib 140 --sleep-ms 1000",
+        artifacts::fixture().display()
+    );
+    let program = script(&scene, &text);
+    let more = format!(
+        "{PLAIN}calibration: {{enabled: false}}\nconcurrency: {{freeze: false, evict: false}}\n\
+         retry: {{max_attempts: 4, delay: 100ms}}\n"
+    );
+    scene.config(&program, &FLAGS, "", &more);
+    let inside = scene.command(&["run", "config.yaml", "--format", "json"]);
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "echo $$ > \"$0\"/cgroup.procs && exec \"$@\""]).arg(&group.0);
+    command.arg(inside.get_program()).args(inside.get_args()).current_dir(scene.path());
+    command.envs(inside.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let outcome = scene.start_command(command).wait().expect_code(0);
+    let events = events(&outcome.stdout);
+    let raised = facts(&events, "reservation_raised");
+    assert!(!raised.is_empty(), "nothing died for want of memory: {}", outcome.text());
+    for fact in &raised {
+        assert!(fact["reserved"].as_u64() > fact["used"].as_u64(), "{fact}");
+        let again =
+            facts(&events, "reservation_raised").iter().filter(|one| one["task"] == fact["task"]).count();
+        assert!(again <= 2, "task {} died {again} times: {}", fact["task"], outcome.stdout);
+    }
+    assert_eq!(scene.outputs().len(), 5);
+}
