@@ -26,6 +26,10 @@ pub(crate) struct Calibration {
 const LEAST_CORES: f64 = 0.01;
 /// However much others use, this share of the cores is ours: processes that only wait harm nobody.
 const OURS: f64 = 0.05;
+/// Where all cores may be busy a process that lacks this share of what it needs may run: there is no threshold to exceed,
+/// and a core would stand idle because somebody else uses a hundredth of it.
+const ALL: f64 = 0.999;
+const ROUNDING: f64 = 0.25;
 /// How far above its threshold CPU use must be before it counts, as a fraction.
 const CPU_TOLERANCE: f64 = 0.05;
 const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
@@ -69,7 +73,8 @@ fn cpu_room(machine: &Machine, one: &Calibration) -> (u32, String) {
     let free = (machine.cpu_threshold * machine.cores - others).max(OURS * machine.cores);
     let reason =
         format!("cpu: {:.2} of {:.1} cores free at {:.2} each", free.max(0.0), machine.cores, one.cores);
-    (whole(free / one.cores.max(LEAST_CORES)), reason)
+    let rounding = if machine.cpu_threshold >= ALL { ROUNDING } else { 0.0 };
+    (whole(free / one.cores.max(LEAST_CORES) + rounding), reason)
 }
 
 /// Processes without measurable memory are not limited by it.
@@ -141,6 +146,15 @@ mod tests {
         let crowded = Machine { cores_used: 4.0, cores_ours: 0.0, ..machine() };
         assert_eq!(by_calibration(&crowded, &Calibration { cores: 0.01, rss_peak: 0.0 }).0, 20);
         assert_eq!(by_calibration(&crowded, &Calibration { cores: 0.9, rss_peak: 0.0 }).0, 0);
+    }
+
+    #[test]
+    fn where_all_cores_may_be_busy_a_trifle_keeps_none_idle() {
+        let alone = Machine { cores_used: 1.05, cores_ours: 1.0, cpu_threshold: 1.0, ..machine() };
+        let one = Calibration { cores: 1.0, rss_peak: 0.0 };
+        assert_eq!(by_calibration(&alone, &one).0, 4);
+        assert_eq!(by_calibration(&Machine { cpu_threshold: 0.99, ..alone.clone() }, &one).0, 3);
+        assert_eq!(by_calibration(&Machine { cores_used: 2.0, ..alone }, &one).0, 3);
     }
 
     #[test]

@@ -9,6 +9,10 @@ const COMPLETIONS: usize = 30;
 const ENOUGH: usize = 5;
 /// However much others use, this share of the cores is ours: processes that only wait harm nobody.
 const OURS: f64 = 0.05;
+/// Where all cores may be busy a process that lacks this share of what it needs may run: there is no threshold to exceed,
+/// and a core would stand idle because somebody else uses a hundredth of it.
+const ALL: f64 = 0.999;
+const ROUNDING: f64 = 0.25;
 
 /// How many processes the cores bear.
 #[derive(Clone, Debug, Default)]
@@ -56,7 +60,8 @@ impl CpuBound {
     pub(super) fn bound(&self, cores: f64, threshold: f64) -> Option<u32> {
         let each = self.each()?.max(1e-3);
         let free = (threshold * cores - self.background).max(OURS * cores);
-        Some(((free / each + 1e-6).floor() as u32).max(1))
+        let rounding = if threshold >= ALL { ROUNDING } else { 1e-6 };
+        Some(((free / each + rounding).floor() as u32).max(1))
     }
 }
 
@@ -76,6 +81,10 @@ mod tests {
         assert_eq!(cpu.bound(16.0, 0.8), Some(4));
         cpu.others(100.0);
         assert_eq!(cpu.bound(16.0, 0.8), Some(1));
+        let mut alone = CpuBound::default();
+        alone.sampled(1.0, 1.0, 1.0);
+        alone.others(0.1);
+        assert_eq!((alone.bound(2.0, 1.0), alone.bound(2.0, 0.99)), (Some(2), Some(1)));
         let mut waiting = CpuBound::default();
         waiting.sampled(0.04, 4.0, 1.0);
         waiting.others(100.0);

@@ -47,6 +47,12 @@ const SLOW: f64 = 8.0;
 const STEPS: usize = 24;
 /// Seconds between two decisions: at least, at most.
 const EPOCH: (f64, f64) = (2.0, 30.0);
+/// Seconds after a step before its effect is measured.
+const SETTLING: f64 = 1.0;
+/// Tasks that end within less than a second show sooner what a step brought: decisions come after this many median run
+/// times, and this share of the times above at least.
+const SHORT_WALLS: f64 = 2.0;
+const SHORTEST: f64 = 0.4;
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Mode {
@@ -106,6 +112,8 @@ pub(super) struct ThroughputLimit {
     window: Window,
     window_from: f64,
     next_epoch: f64,
+    /// What the times are shortened by; 1 unless tasks are short.
+    haste: f64,
     epochs: u32,
     /// Where the knee lies.
     centre: f64,
@@ -132,6 +140,7 @@ impl Default for ThroughputLimit {
             window: Window::default(),
             window_from: 0.0,
             next_epoch: 0.0,
+            haste: 1.0,
             epochs: 0,
             centre: 1.0,
             dipped_from: None,
@@ -173,7 +182,7 @@ impl ThroughputLimit {
 
     /// During `seconds` until `now`, `active` tasks moved this much.
     pub(super) fn sampled(&mut self, now: f64, seconds: f64, active: f64, rate: Rate) {
-        if now < self.window_from + 1.0 {
+        if now < self.window_from + SETTLING * self.haste {
             return;
         }
         let window = &mut self.window;
@@ -189,7 +198,7 @@ impl ThroughputLimit {
 
     /// Decides anew, if it is time.
     pub(super) fn decide(&mut self, moment: Moment, progress: &Progress, knees: &KneeFinder) {
-        if moment.now < self.next_epoch || self.window.seconds < 1.0 {
+        if moment.now < self.next_epoch || self.window.seconds < 0.5 * EPOCH.0 * self.haste {
             return;
         }
         self.epochs = self.epochs.wrapping_add(1);
@@ -201,14 +210,15 @@ impl ThroughputLimit {
             None => self.in_flight(moment, &progress.measure(epoch.rate, epoch.running), epoch, wall),
         }
         let patient = self.mode == Mode::Knee || self.ramp == GENTLE;
+        self.haste = wall.map_or(1.0, |wall| (SHORT_WALLS * wall / EPOCH.0).clamp(SHORTEST, 1.0));
         let length = match wall {
             Some(wall) if patient => (0.5 * wall).clamp(EPOCH.0, EPOCH.1),
-            _ => EPOCH.0,
+            _ => EPOCH.0 * self.haste,
         };
-        let grew = self.limit > old;
-        self.next_epoch = moment.now + length + if grew { 1.0 } else { 0.0 };
+        let (grew, settling) = (self.limit > old, SETTLING * self.haste);
+        self.next_epoch = moment.now + length + if grew { settling } else { 0.0 };
         self.window = Window::default();
-        self.window_from = if grew { moment.now } else { moment.now - 1.0 };
+        self.window_from = if grew { moment.now } else { moment.now - settling };
     }
 
     fn at_knee(&mut self, knee: f64) {
@@ -237,7 +247,8 @@ impl ThroughputLimit {
         let bound = moment.others.min(LARGEST);
         let capped = self.limit >= bound || moment.active < 0.9 * self.limit.floor();
         let believed = measure.spread < SPREAD;
-        if believed && self.before.is_some_and(|before| brought_little(&before, &epoch, measure)) {
+        let judged = epoch.seconds >= JUDGED_FOR * self.haste;
+        if believed && judged && self.before.is_some_and(|before| brought_little(&before, &epoch, measure)) {
             self.brake(moment, wall);
         } else if self.mode == Mode::Brake {
             self.before = Some(epoch);
@@ -337,10 +348,7 @@ impl ThroughputLimit {
 fn brought_little(before: &Epoch, after: &Epoch, measure: &Measure) -> bool {
     let factor = after.running / before.running.max(1e-9);
     let wanted = 1.0 + GAIN * (factor - 1.0) - NOISE * measure.spread / before.running.max(1e-9).sqrt();
-    factor >= STEP
-        && after.running > JUDGED_ABOVE
-        && after.seconds >= JUDGED_FOR
-        && measure.gain(before.rate, after.rate) < wanted
+    factor >= STEP && after.running > JUDGED_ABOVE && measure.gain(before.rate, after.rate) < wanted
 }
 
 #[cfg(test)]
@@ -363,6 +371,25 @@ mod tests {
     #[test]
     fn it_grows_as_long_as_more_is_faster() {
         assert_eq!(run(60, f64::INFINITY, |n| n).limit(), LARGEST);
+    }
+
+    #[test]
+    fn short_tasks_make_it_grow_sooner() {
+        let grown_after = |wall: f64| {
+            let (mut limit, progress, mut knees) =
+                (ThroughputLimit::default(), Progress::default(), KneeFinder::default());
+            (0..6).for_each(|_| knees.completed(1.0, wall, 10.0));
+            for look in 1..=24 {
+                let now = 0.25 * f64::from(look);
+                let active = limit.limit().floor();
+                limit.sampled(now, 0.25, active, Rate { io: 1e7 * active, cpu: 0.0, speed: None });
+                let moment = Moment { now, active, others: f64::INFINITY, cores: 2.0 };
+                limit.decide(moment, &progress, &knees);
+            }
+            limit.limit()
+        };
+        let (short, long) = (grown_after(0.4), grown_after(5.0));
+        assert!(short >= 4.0 * long, "{short} {long}");
     }
 
     #[test]
