@@ -172,13 +172,19 @@ impl Supervisor {
         let ordered = || self.order.iter().map(|number| &self.slots[*number]);
         let fresh = self.order.iter().filter(|number| answered.contains(number));
         let measured = Measured::gather(fresh.map(|number| &self.slots[*number]));
-        let all = Measured::gather(ordered().filter(|slot| slot.is(PluginKind::Metrics)));
-        let current = Arc::new(all.current(&round.current));
         let capacity = self.order.iter().copied().filter(|number| {
             let slot = &self.slots[*number];
             slot.is(PluginKind::Capacity) && slot.takes_part() && slot.pace.is_due(now)
         });
-        let (queue, asked, until) = (capacity.collect(), BTreeSet::new(), now + self.patience);
+        let (queue, asked, until): (BTreeSet<_>, _, _) =
+            (capacity.collect(), BTreeSet::new(), now + self.patience);
+        // Sums over all processes: only for somebody who asks.
+        let current = if queue.is_empty() {
+            Arc::default()
+        } else {
+            let all = Measured::gather(ordered().filter(|slot| slot.is(PluginKind::Metrics)));
+            Arc::new(all.current(&round.current))
+        };
         self.phase = Phase::Calculating(Calculating { round, current, until, measured, queue, asked });
         self.ask_for_capacity(now);
     }

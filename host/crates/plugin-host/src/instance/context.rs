@@ -34,7 +34,7 @@ pub(crate) struct Context {
 /// Where records and questions go.
 enum Outlet {
     /// To the supervisor of this process; questions are answered here.
-    Host { slot: usize, generation: u32, messages: Sender<Message>, desk: Mutex<Desk> },
+    Host { slot: usize, generation: u32, messages: Sender<Message>, desk: Box<Mutex<Desk>> },
     /// To the process that started this one.
     Runner(&'static Upward),
 }
@@ -74,7 +74,7 @@ impl Context {
         deadline: Duration,
         messages: Sender<Message>,
     ) -> &'static Self {
-        let desk = Mutex::new(Desk::new(Variables::All));
+        let desk = Box::new(Mutex::new(Desk::new(Variables::All)));
         let outlet = Outlet::Host { slot, generation, messages, desk };
         Self::leak_with(outlet, deadline, Box::leak(Box::default()))
     }

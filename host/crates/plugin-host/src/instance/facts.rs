@@ -6,7 +6,7 @@
 
 use orchestrator_plugin_api::abi::{FactId, TextId};
 use orchestrator_ports::{PluginRound, ProcessFacts};
-use rustix::fs::{Mode, OFlags, RawDir, openat, readlinkat};
+use rustix::fs::{AtFlags, Mode, OFlags, RawDir, openat, readlinkat, statat};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::fs::File;
@@ -15,6 +15,8 @@ use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+/// Processes held by descriptors at a time, at most: who asks mostly does so process by process.
+const HELD: usize = 64;
 /// Longest text that is handed out, in bytes.
 const TEXT_BYTES: u64 = 1 << 20;
 
@@ -49,36 +51,60 @@ pub(crate) enum Variables {
 pub(crate) struct Desk {
     variables: Variables,
     round: Option<Arc<PluginRound>>,
+    /// Places in the round, by number of any process in the tree; made with the first question.
+    places: HashMap<u32, usize>,
     /// Processes that were asked about in this round; nothing where one may not be, or is gone.
     known: HashMap<u32, Option<Subject>>,
+    /// Those of them that are not held any more, each with its start time.
+    let_go: HashMap<u32, Option<u64>>,
 }
 
 struct Subject {
     directory: OwnedFd,
+    /// In clock ticks since boot.
+    started: u64,
     texts: HashMap<&'static str, Option<Vec<u8>>>,
 }
 
 impl Desk {
     pub(crate) fn new(variables: Variables) -> Self {
-        Self { variables, round: None, known: HashMap::new() }
+        Self { variables, round: None, places: HashMap::new(), known: HashMap::new(), let_go: HashMap::new() }
     }
 
     /// Begins to answer questions about the processes of this round.
     pub(crate) fn open(&mut self, round: &Arc<PluginRound>) {
         self.known.clear();
+        self.places.clear();
+        self.let_go.clear();
         self.round = Some(Arc::clone(round));
     }
 
     /// Answers nothing from now on.
     pub(crate) fn close(&mut self) {
         self.known.clear();
+        self.places.clear();
+        self.let_go.clear();
         self.round = None;
     }
 
     /// The answer, where there is one.
     pub(crate) fn answer(&mut self, pid: u32, question: &Question) -> Option<Fact> {
         let round = self.round.as_ref()?;
-        let subject = self.known.entry(pid).or_insert_with(|| Subject::find(pid, &round.processes));
+        if self.places.is_empty() {
+            for (place, facts) in round.processes.iter().enumerate() {
+                let pids = facts.tree.iter().chain([&facts.pid]);
+                self.places.extend(pids.map(|pid| (*pid, place)));
+            }
+        }
+        let owner = &round.processes[*self.places.get(&pid)?];
+        if self.known.len() >= HELD && !self.known.contains_key(&pid) {
+            let let_go = self.known.drain().map(|(pid, subject)| (pid, subject.map(|one| one.started)));
+            self.let_go.extend(let_go);
+        }
+        let let_go = &self.let_go;
+        let same =
+            |subject: &Subject| let_go.get(&pid).is_none_or(|started| *started == Some(subject.started));
+        let subject = self.known.entry(pid).or_insert_with(|| Subject::find(pid, owner).filter(same));
         let subject = subject.as_mut()?;
         match question {
             Question::Number(id) => subject.number(FactId(*id)).map(Fact::Number),
@@ -96,27 +122,29 @@ impl Desk {
 
 impl Subject {
     /// Holds a process that belongs to the round.
-    fn find(pid: u32, processes: &[ProcessFacts]) -> Option<Self> {
-        let owner = processes.iter().find(|facts| facts.pid == pid || facts.tree.contains(&pid))?;
+    fn find(pid: u32, owner: &ProcessFacts) -> Option<Self> {
         let subject = Self::open(pid)?;
-        let started = subject.started()?;
         if pid == owner.pid {
-            return (started == owner.start_ticks).then_some(subject);
+            return (subject.started == owner.start_ticks).then_some(subject);
         }
         // The tree is only worth something as long as its root lives, and nobody is older than its ancestor.
-        let root = Self::open(owner.pid)?.started()?;
-        (root == owner.start_ticks && started >= root).then_some(subject)
+        let root = Self::open(owner.pid)?.started;
+        (root == owner.start_ticks && subject.started >= root).then_some(subject)
     }
 
     fn open(pid: u32) -> Option<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = rustix::fs::open(format!("/proc/{pid}"), flags, Mode::empty()).ok()?;
-        Some(Self { directory, texts: HashMap::new() })
+        let started = Self::started(&directory)?;
+        Some(Self { directory, started, texts: HashMap::new() })
     }
 
-    fn started(&self) -> Option<u64> {
+    fn started(directory: &OwnedFd) -> Option<u64> {
         // Field 22; the second may hold blanks and brackets.
-        field_of_stat(&self.read("stat").ok()?, 22)
+        let stat = openat(directory, "stat", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+        let mut buffer = [0; 1024];
+        let length = rustix::io::read(stat, &mut buffer).ok()?;
+        field_of_stat(&buffer[..length], 22)
     }
 
     fn number(&mut self, id: FactId) -> Option<f64> {
@@ -178,6 +206,11 @@ impl Subject {
     }
 
     fn open_files(&self) -> Option<f64> {
+        // Since 6.2 the kernel tells the count as the directory's size.
+        let told = statat(&self.directory, "fd", AtFlags::empty()).ok().map(|status| status.st_size);
+        if let Some(count) = told.filter(|count| *count > 0) {
+            return Some(count as f64);
+        }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = openat(&self.directory, "fd", flags, Mode::empty()).ok()?;
         let mut buffer = [MaybeUninit::uninit(); 8192];
@@ -218,12 +251,12 @@ pub(crate) fn field_of_stat<T: std::str::FromStr>(stat: &[u8], number: usize) ->
 
 #[cfg(test)]
 mod tests {
-    use super::{Desk, Fact, Question, Variables, field_of_stat};
+    use super::{Desk, Fact, HELD, Question, Variables, field_of_stat};
     use orchestrator_core::{AttemptId, TaskId};
     use orchestrator_plugin_api::abi::{FactId, TextId};
     use orchestrator_ports::{PluginRound, ProcessFacts};
-    use std::process::{Child, Command, Stdio};
     use std::path::Path;
+    use std::process::{Child, Command, Stdio};
     use std::sync::Arc;
 
     fn sleeper() -> Child {
@@ -275,6 +308,29 @@ mod tests {
         assert_eq!(desk.answer(pid, &files), None);
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+
+    #[test]
+    fn few_descriptors_are_held_however_many_are_asked_about() {
+        let mut children: Vec<Child> = (0..3 * HELD).map(|_| sleeper()).collect();
+        let pids: Vec<u32> = children.iter().map(Child::id).collect();
+        let mut desk = Desk::new(Variables::All);
+        desk.open(&round(pids[0], started(pids[0]), pids.clone()));
+        let held = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+        let before = held();
+        let priority = Question::Number(FactId::NICE.0);
+        for pid in &pids {
+            assert!(desk.answer(*pid, &priority).is_some());
+            assert!(held() <= before + HELD, "{} after {before}", held());
+        }
+        // Who was let go is still the same one, and who is gone stays gone.
+        assert!(desk.answer(pids[1], &priority).is_some());
+        desk.let_go.insert(pids[2], Some(1));
+        assert_eq!(desk.answer(pids[2], &priority), None, "another process under that number");
+        for child in &mut children {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
     }
 
     #[test]
