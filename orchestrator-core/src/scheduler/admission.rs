@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::attempt::Attempt;
 use super::{Command, Fact, Scheduler, TaskState};
+use crate::capacity::control::Hold;
 use crate::capacity::{Bound, CapacityDecision};
 use crate::plan::order::spread_quantile;
 use crate::{AttemptId, TaskId, Timestamp};
@@ -53,8 +54,14 @@ impl Scheduler {
         if target < decision.target || found.hold.is_some() && target == decision.target {
             decision.target = target;
             if let Some(hold) = found.hold {
+                let plugin = match &hold {
+                    Hold::Plugin { instance, .. } => {
+                        decision.plugins.iter().find(|bound| bound.instance == *instance)
+                    }
+                    _ => None,
+                };
+                decision.reason = plugin.map(|bound| bound.reason.clone()).unwrap_or_default();
                 decision.bound = Bound::Law(hold);
-                decision.reason = String::new();
             }
         }
         decision

@@ -4,6 +4,7 @@ use std::fmt::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
 
+use super::limit::LARGEST;
 use crate::Bytes;
 
 /// Why no more may start.
@@ -126,7 +127,9 @@ impl Allowed {
         add("CPU", self.cpu, matches!(hold, Some(Hold::Cpu { .. })));
         add("throughput", self.throughput, matches!(hold, Some(Hold::Throughput { .. })));
         add("plugins", self.plugins, matches!(hold, Some(Hold::Plugin { .. })));
-        add("concurrency.max", self.max, matches!(hold, Some(Hold::Max { .. })));
+        // The law never goes beyond: a larger maximum says nothing (nobody set it, mostly).
+        let max = self.max.filter(|max| f64::from(*max) < LARGEST);
+        add("concurrency.max", max, matches!(hold, Some(Hold::Max { .. })));
         out
     }
 }
@@ -157,7 +160,8 @@ mod tests {
             decision.to_string(),
             "capacity 14 (memory: 11.0 GiB of 12.0 GiB reserved, the next needs 2.0 GiB; CPU would allow 19, throughput 40)"
         );
-        let decision = ControlDecision { hold: Some(Hold::Cpu { allows: 14 }), ..decision };
+        let allowed = Allowed { max: Some(3_483), ..allowed };
+        let decision = ControlDecision { hold: Some(Hold::Cpu { allows: 14 }), allowed, ..decision };
         assert_eq!(
             decision.to_string(),
             "capacity 14 (CPU: the threshold bears 14; throughput would allow 40)"
