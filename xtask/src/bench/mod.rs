@@ -31,7 +31,7 @@ const PROGRAMS: [(&str, &str); 2] = [("capacity", "bench_capacity"), ("predict",
 type Measure = fn(&Stage) -> Result<Report, Failure>;
 
 /// Each measurement: its name, and what makes it.
-const MEASURES: [(&str, Measure); 9] = [
+const MEASURES: [(&str, Measure); 10] = [
     ("launch", launch::measure),
     ("limits", limits::measure),
     ("sampler", sampler::measure),
@@ -40,11 +40,12 @@ const MEASURES: [(&str, Measure); 9] = [
     ("long", long::measure),
     ("queue", queue::measure),
     ("live", live::measure),
+    ("phases", live::timeline::measure),
     ("outside", live::outside::measure),
 ];
 
-const USAGE: &str = "usage: cargo xtask bench [--quick] [launch | limits | sampler | calls | fleet | long | live | outside | \
-                     queue | capacity [--write FILE] [FIRST LAST] | predict]";
+const USAGE: &str = "usage: cargo xtask bench [--quick] [launch | limits | sampler | calls | fleet | long | live | phases | \
+                     outside | queue | capacity [--write FILE] [FIRST LAST] | predict]";
 
 /// What all measurements need.
 #[derive(Debug)]

@@ -91,7 +91,7 @@ fn xz(stage: &Stage) -> Result<Option<Load>, Failure> {
 }
 
 /// Small files that only need the CPU, then large ones that need memory.
-fn phases(stage: &Stage) -> Result<Option<Load>, Failure> {
+pub(super) fn phases(stage: &Stage) -> Result<Option<Load>, Failure> {
     if !has("xz", "--version", "xz", "xz-utils") {
         return Ok(None);
     }

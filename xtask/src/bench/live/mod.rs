@@ -6,6 +6,7 @@ mod group;
 mod loads;
 pub(super) mod outside;
 mod rivals;
+pub(super) mod timeline;
 
 use std::time::Duration;
 
