@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::predict::AmountPrediction;
 
-/// Standard deviations to each end of the band: four times in five the end lies between them.
-const BAND: f64 = 1.28;
+/// Standard deviations to each end of the band: four times in five the end lies between them (1.28 for a normal error; the tail
+/// of the last tasks is heavier).
+const BAND: f64 = 1.4;
 /// From the median to the 95th percentile of a normal distribution.
 const TO_P95: f64 = 1.645;
 /// Log spread of a task's run time is taken to lie between these.

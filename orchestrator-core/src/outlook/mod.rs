@@ -20,6 +20,8 @@
 mod accuracy;
 mod backlog;
 mod classes;
+#[cfg(test)]
+mod coverage;
 mod drift;
 mod eta;
 mod model;
