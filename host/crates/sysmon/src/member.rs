@@ -72,7 +72,8 @@ pub(crate) struct Member {
     again: Option<Instant>,
     /// When `io` is read again though no CPU time was used.
     io_again: Instant,
-    turns_file: ProcFile,
+    /// `None` where there is none: the kernel was built without, or the process went away.
+    turns_file: Option<ProcFile>,
     stat_file: ProcFile,
     io_file: ProcFile,
 }
@@ -88,7 +89,7 @@ impl Member {
             turns: None,
             again: None,
             io_again: Instant::now(),
-            turns_file: ProcFile::default(),
+            turns_file: Some(ProcFile::default()),
             stat_file: ProcFile::default(),
             io_file: ProcFile::default(),
         }
@@ -140,12 +141,25 @@ impl Member {
         if first || before != (self.stat, self.io) { Look::Changed } else { Look::Same }
     }
 
-    /// The turns of its only thread; `None` where it has more, or where asking would take opening the file each time.
+    /// The turns of its only thread; `None` where it has more, where the kernel does not tell, or where asking would take
+    /// opening the file each time.
     fn turns(&mut self, budget: &mut Budget, buffer: &mut [u8]) -> Result<Option<Turns>, Missing> {
-        if self.stat.threads != 1 || (!self.turns_file.is_kept() && budget.is_spent()) {
+        let Some(file) = self.turns_file.as_mut().filter(|_| self.stat.threads == 1) else { return Ok(None) };
+        let kept = file.is_kept();
+        if !kept && budget.is_spent() {
             return Ok(None);
         }
-        self.turns_file.read((self.pid, "schedstat"), Need::EveryTime, budget, buffer).map(parse_turns)
+        match file.read((self.pid, "schedstat"), Need::EveryTime, budget, buffer) {
+            Ok(text) => Ok(parse_turns(text)),
+            // That it cannot be opened says nothing of the process: what is read next does.
+            Err(missing) if !kept => {
+                if missing == Missing::Gone {
+                    self.turns_file = None;
+                }
+                Ok(None)
+            }
+            Err(missing) => Err(missing),
+        }
     }
 
     /// What it used so far, its reaped children included.
@@ -155,9 +169,8 @@ impl Member {
 
     /// Gives its descriptors back.
     pub(crate) fn close(&mut self, budget: &mut Budget) {
-        for file in [&mut self.turns_file, &mut self.stat_file, &mut self.io_file] {
-            file.close(budget);
-        }
+        let files = self.turns_file.iter_mut().chain([&mut self.stat_file, &mut self.io_file]);
+        files.for_each(|file| file.close(budget));
     }
 }
 
@@ -202,15 +215,29 @@ mod tests {
         member.close(&mut budget);
     }
 
-    #[test]
-    fn without_descriptors_everything_is_read_each_time() {
-        let (mut budget, mut buffer) = (Budget::new(0), vec![0; 2048]);
-        let own = std::process::id();
-        let mut member = Member::new(own, own, read_stat(own, &mut buffer).unwrap());
-        for _ in 0..2 {
+    /// A sleeper of one thread is read in full at every look.
+    fn is_read_each_time(mut budget: Budget, turns_file: Option<ProcFile>) {
+        let mut buffer = vec![0; 2048];
+        let mut child = std::process::Command::new("/bin/sleep").arg("600").spawn().unwrap();
+        let stat = read_stat(child.id(), &mut buffer).unwrap();
+        let mut member = Member { turns_file, ..Member::new(child.id(), child.id(), stat) };
+        for _ in 0..3 {
             member.stat.virtual_bytes = 1;
             assert_eq!(member.refresh(Instant::now(), &mut budget, &mut buffer), Look::Changed);
             assert!(member.stat.virtual_bytes > 1);
         }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(member.refresh(Instant::now(), &mut budget, &mut buffer), Look::Gone);
+    }
+
+    #[test]
+    fn without_descriptors_everything_is_read_each_time() {
+        is_read_each_time(Budget::new(0), Some(ProcFile::default()));
+    }
+
+    #[test]
+    fn where_the_kernel_counts_no_turns_everything_is_read_each_time() {
+        is_read_each_time(Budget::new(16), None);
     }
 }
