@@ -130,6 +130,10 @@ impl Allowed {
         // The law never goes beyond: a larger maximum says nothing (nobody set it, mostly).
         let max = self.max.filter(|max| f64::from(*max) < LARGEST);
         add("concurrency.max", max, matches!(hold, Some(Hold::Max { .. })));
+        if self.memory.0 > 0 && !matches!(hold, Some(Hold::Memory { .. } | Hold::MemoryInUse { .. })) {
+            let separator = if out.is_empty() { "" } else { "; " };
+            let _ = write!(out, "{separator}memory {} of {} reserved", self.reserved, self.memory);
+        }
         out
     }
 }
@@ -160,11 +164,12 @@ mod tests {
             decision.to_string(),
             "capacity 14 (memory: 11.0 GiB of 12.0 GiB reserved, the next needs 2.0 GiB; CPU would allow 19, throughput 40)"
         );
-        let allowed = Allowed { max: Some(3_483), ..allowed };
+        let memory = (Bytes(9 << 30), Bytes(12 << 30));
+        let allowed = Allowed { max: Some(3_483), reserved: memory.0, memory: memory.1, ..allowed };
         let decision = ControlDecision { hold: Some(Hold::Cpu { allows: 14 }), allowed, ..decision };
         assert_eq!(
             decision.to_string(),
-            "capacity 14 (CPU: the threshold bears 14; throughput would allow 40)"
+            "capacity 14 (CPU: the threshold bears 14; throughput would allow 40; memory 9.0 GiB of 12.0 GiB reserved)"
         );
     }
 }
