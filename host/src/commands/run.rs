@@ -1,10 +1,12 @@
 //! `run` and `calibrate`: from the configuration to the last word.
 
 use orchestrator_core::Timestamp;
+use orchestrator_core::capacity::Baseline;
 use orchestrator_core::config::{Config, Loaded, Sources};
 use orchestrator_core::scheduler::RunFault;
 use orchestrator_runtime::{Ended, RunEnd};
 use orchestrator_store::{RunEnd as StoredEnd, StoreGuard};
+use serde_json::json;
 
 use crate::cli::{CalibrateArgs, RunArgs, Selection};
 use crate::compose::{Composed, OpenState, Wishes, compose};
@@ -49,7 +51,7 @@ fn go(selection: &Selection, wishes: Wishes, session: &Session) -> Result<Exit, 
     if wishes.calibrate_only
         && let Some(baseline) = state.baseline()
     {
-        session.print(&views::words::baseline(&baseline))?;
+        say_baseline(&baseline, session)?;
         return Ok(Exit::Success);
     }
     let facts = RunFacts {
@@ -77,13 +79,26 @@ fn go(selection: &Selection, wishes: Wishes, session: &Session) -> Result<Exit, 
     crate::learned::save(config, &config.state_directory(), &key, end.learned.take());
     let closed = close_state(guard, &end, code);
     views.close(code, end.ticks);
-    if wishes.calibrate_only && end.snapshot.baseline.samples > 0 {
-        session.print(&views::words::baseline(&end.snapshot.baseline))?;
+    if wishes.calibrate_only {
+        say_baseline(&end.snapshot.baseline, session)?;
     }
     match exit {
         Err(failure) => Err(failure),
         Ok(exit) => closed.map(|()| exit),
     }
+}
+
+/// What `calibrate` measured, or that there was nothing to measure.
+fn say_baseline(baseline: &Baseline, session: &Session) -> Result<(), Failure> {
+    if session.json() {
+        let known = (baseline.samples > 0).then_some(baseline);
+        return session.print_json(&json!({ "event": "baseline", "baseline": known }));
+    }
+    if baseline.samples == 0 {
+        let words = "nothing was measured: no file is left that could be (calibrate works on files that wait; `run --fresh` begins anew)";
+        return session.print(words);
+    }
+    session.print(&views::words::baseline(baseline))
 }
 
 fn search_path(selection: &Selection, session: &Session, loaded: &Loaded) -> SearchPath {

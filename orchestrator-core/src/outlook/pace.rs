@@ -6,10 +6,13 @@
 
 use crate::Timestamp;
 
-/// The pace is that of the last so many tasks' worth of work.
+/// The pace is that of the last so many tasks' worth of work, and of so many seconds besides: a few large tasks among small
+/// ones must not decide alone.
 const MEMORY_TASKS: f64 = 30.0;
-/// At first it is taken to be as promised, as if so many tasks had confirmed it.
+const MEMORY_SECONDS: f64 = 20.0;
+/// At first it is taken to be as promised, as if so many tasks and seconds had confirmed it.
 const ASSUMED_TASKS: f64 = 3.0;
+const ASSUMED_SECONDS: f64 = 2.0;
 /// The number that runs is averaged over this time, and its spread over that, s.
 const ACTIVE_SECONDS: f64 = 5.0;
 const SPREAD_SECONDS: f64 = 60.0;
@@ -51,7 +54,7 @@ impl Pace {
         let work =
             std::mem::take(&mut self.done) + in_flight - std::mem::replace(&mut self.in_flight, in_flight);
         let (slots, seconds) = (std::mem::take(&mut self.slots), std::mem::take(&mut self.seconds));
-        let kept = (-slots / (MEMORY_TASKS * usual.max(1e-3))).exp();
+        let kept = (-slots / (MEMORY_TASKS * usual.max(1e-3) + MEMORY_SECONDS * self.active.max(1.0))).exp();
         self.work = self.work * kept + work;
         self.spent = self.spent * kept + slots;
         if seconds <= 0.0 {
@@ -69,7 +72,7 @@ impl Pace {
     /// Work that a running process does in a second, where a usual task is so much work.
     #[must_use]
     pub fn each(&self, usual: f64) -> f64 {
-        let assumed = ASSUMED_TASKS * usual.max(1e-3);
+        let assumed = ASSUMED_TASKS * usual.max(1e-3) + ASSUMED_SECONDS * self.active.max(1.0);
         ((self.work + assumed) / (self.spent + assumed)).clamp(SLOWEST, FASTEST)
     }
 
