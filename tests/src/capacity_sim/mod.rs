@@ -1,12 +1,16 @@
 //! The control law and its rivals over the simulated workloads: figures and the table made of them.
 
+mod random;
 mod table;
+mod universes;
 
 use orchestrator_core::capacity::control::ControlRules;
 use orchestrator_core::simulate::rivals::{CalibrateOnce, Fixed, Gate};
 use orchestrator_core::simulate::{Governor, Lawful, Oracle, Outcome, lawful_order, loads, oracle, simulate};
 
+pub use random::random;
 pub use table::render;
+pub use universes::{Judged, judge, render_universes};
 
 /// The law on one workload and seed.
 #[derive(Clone, Copy, Debug)]

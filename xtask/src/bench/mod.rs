@@ -45,7 +45,7 @@ const MEASURES: [(&str, Measure); 10] = [
 ];
 
 const USAGE: &str = "usage: cargo xtask bench [--quick] [launch | limits | sampler | calls | fleet | long | live | phases | \
-                     outside | queue | capacity [--write FILE] [FIRST LAST] | predict]";
+                     outside | queue | capacity [universes] [--write FILE] [FIRST LAST] | predict]";
 
 /// What all measurements need.
 #[derive(Debug)]

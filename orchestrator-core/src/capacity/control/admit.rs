@@ -11,7 +11,7 @@ const UNKNOWN_LIMIT: f64 = 0.5;
 /// Before that no more run than these, or one for each so many seconds that the oldest has run: what grows late shows
 /// late.
 const UNKNOWN_RUNNING: f64 = 8.0;
-const UNKNOWN_SECONDS: f64 = 3.0;
+const UNKNOWN_SECONDS: f64 = 2.0;
 
 impl Control {
     /// Whether this task may start now. With nothing running, and below the user's minimum, one always may.
@@ -110,10 +110,11 @@ impl Control {
     }
 
     fn caution(&self) -> Caution {
-        Caution { own: self.rules.caution, common: self.rules.common_caution }
+        let factor = self.vigilance.factor();
+        Caution { own: factor * self.rules.caution, common: factor * self.rules.common_caution }
     }
 
-    fn allowed_memory(&self) -> f64 {
+    pub(super) fn allowed_memory(&self) -> f64 {
         self.rules.memory_threshold * self.machine.memory_total
     }
 

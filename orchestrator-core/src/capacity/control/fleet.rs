@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::forecast::Course;
 use super::growth::Life;
 use super::reading::Candidate;
 use super::size_law::Need;
@@ -45,6 +46,8 @@ pub(super) struct Member {
     pub(super) need: Need,
     /// The same in the light of what it has used so far.
     pub(super) expected: Need,
+    /// The same over time, as the forecast has it.
+    pub(super) course: Course,
     /// Share of its work done; `None` while unknown.
     pub(super) share: Option<f64>,
     pub(super) life: Life,

@@ -85,6 +85,14 @@ impl Moment {
         self.common += course.need.common * share;
     }
 
+    fn remove(&mut self, course: &Course, growth: &Growth) {
+        let Some(share) = course.share_of_peak(growth, self.at) else { return };
+        let less = |sum: f64, part: f64| (sum - part).max(0.0);
+        self.mean = less(self.mean, (course.need.mean * share).max(course.rss));
+        self.variance = less(self.variance, (course.need.own * share).powi(2));
+        self.common = less(self.common, course.need.common * share);
+    }
+
     fn total(&self, caution: Caution) -> f64 {
         self.mean + caution.own * self.variance.sqrt() + caution.common * self.common
     }
@@ -116,6 +124,12 @@ impl Forecast {
     pub(super) fn add(&mut self, course: &Course, growth: &Growth) {
         self.moments.iter_mut().for_each(|moment| moment.add(course, growth));
         self.plain += course.need.mean;
+    }
+
+    /// A task ended that was part of it: the memory is free for the next, also before the next reading.
+    pub(super) fn remove(&mut self, course: &Course, growth: &Growth) {
+        self.moments.iter_mut().for_each(|moment| moment.remove(course, growth));
+        self.plain = (self.plain - course.need.mean.max(course.rss)).max(0.0);
     }
 
     /// The largest sum to come with one more task, bytes.

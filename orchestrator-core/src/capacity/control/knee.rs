@@ -17,6 +17,8 @@ const GRID: usize = 25;
 const BELIEVED: (f64, f64) = (0.85, 3.0);
 /// … and given up only below these.
 const GIVEN_UP: (f64, f64) = (0.75, 2.0);
+/// Of so few completions the t value must be twice that: the best of many hinges fits chance as well.
+const FEW: f64 = 10.0;
 const STEEPEST: f64 = 3.0;
 
 /// A knee that is believed.
@@ -125,7 +127,8 @@ impl KneeFinder {
                 best = Some((squares, Knee { at: at.exp(), power }, t));
             }
         }
-        best.filter(|(_, knee, value)| knee.power >= power && *value > t).map(|(_, knee, _)| knee)
+        best.filter(|(_, knee, value)| knee.power >= power && *value > t * (1.0 + FEW / m as f64))
+            .map(|(_, knee, _)| knee)
     }
 }
 

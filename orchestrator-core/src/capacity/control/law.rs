@@ -14,12 +14,15 @@ use super::rules::ControlRules;
 use super::size_law::{Need, SizeLaw, log_size};
 use super::state::{Completed, ControlState, Records};
 use super::surplus::Net;
+use super::vigilance::Vigilance;
 use crate::{AttemptId, TaskId, Timestamp};
 
 /// Before the size law says anything a task is taken to need this multiple of the largest one running, and at least this
 /// share of the memory.
 const UNKNOWN_MULTIPLE: f64 = 6.0;
 const UNKNOWN_SHARE: f64 = 0.02;
+/// The share is half of that when the oldest has run for so long, s.
+const UNKNOWN_AGE: f64 = 20.0;
 /// After the kernel killed a task for want of memory its reservation grows by this.
 const AFTER_OOM: f64 = 1.5;
 /// A task that stood still for more than this share of its life says nothing of run times.
@@ -51,6 +54,7 @@ pub struct Control {
     pub(super) knees: KneeFinder,
     pub(super) limit: ThroughputLimit,
     pub(super) net: Net,
+    pub(super) vigilance: Vigilance,
     /// How much more than the size law says tasks reserve that ran out of memory before.
     pub(super) raised: BTreeMap<TaskId, f64>,
     /// What tasks reserve at least, bytes, that outgrew what they had.
@@ -92,6 +96,7 @@ impl Control {
             knees: KneeFinder::default(),
             limit: ThroughputLimit::default(),
             net: Net::default(),
+            vigilance: Vigilance::default(),
             raised: BTreeMap::new(),
             floors: BTreeMap::new(),
             others: 0.0,
@@ -154,6 +159,7 @@ impl Control {
     pub fn started(&mut self, now: Timestamp, attempt: AttemptId, candidate: Candidate) {
         let since = self.advance(now);
         let need = self.need(candidate);
+        let course = Course::new(&need, 0.0, self.progress.wall(candidate.input).map(|wall| (0.0, wall)));
         let member = Member {
             candidate,
             since,
@@ -163,10 +169,10 @@ impl Control {
             seen: None,
             need,
             expected: need,
+            course,
             share: None,
             life: Life::default(),
         };
-        let course = Course::new(&need, 0.0, self.progress.wall(candidate.input).map(|wall| (0.0, wall)));
         self.forecast.add(&course, &self.growth);
         self.fleet.insert(attempt, member);
         self.active += 1;
@@ -177,12 +183,14 @@ impl Control {
         let now = self.advance(now);
         let Some(member) = self.fleet.remove(&attempt) else { return };
         self.active -= usize::from(member.frozen.is_none());
+        self.forecast.remove(&member.course, &self.growth);
         let seen = member.seen.unwrap_or_default();
         let (io, cpu) = ((used.io - seen.io).max(0.0), (used.cpu - seen.cpu).max(0.0));
         self.moved.add(&self.progress, io, cpu, member.candidate.input);
         match ending {
             Ending::Completed => self.completed(now, &member, used),
             Ending::OutOfMemory => {
+                self.vigilance.killed();
                 let raised = self.raised.entry(member.candidate.task).or_insert(1.0);
                 *raised *= AFTER_OOM;
             }
@@ -226,7 +234,9 @@ impl Control {
         let raised = self.raised.get(&candidate.task).copied().unwrap_or(1.0);
         let need = self.sizes.need(candidate.input).unwrap_or_else(|| {
             let largest = self.fleet.values().map(Member::rss).fold(0.0, f64::max);
-            let mean = (UNKNOWN_MULTIPLE * largest).max(UNKNOWN_SHARE * self.machine.memory_total);
+            let age = self.fleet.values().next().map_or(0.0, |oldest| self.now.unwrap_or(0.0) - oldest.since);
+            let share = UNKNOWN_SHARE / (1.0 + age / UNKNOWN_AGE);
+            let mean = (UNKNOWN_MULTIPLE * largest).max(share * self.machine.memory_total);
             Need { mean, own: 0.5 * mean, common: 0.0 }
         });
         let floor = self.floors.get(&candidate.task).copied().unwrap_or(0.0);

@@ -6,6 +6,7 @@
 //! slower than fewer at once were on the way up, growth is gentle and the limit dips now and then, to see whether there
 //! is a knee after all.
 
+use super::history::{Better, History};
 use super::knee::KneeFinder;
 use super::progress::{Measure, Progress, Rate};
 
@@ -24,6 +25,8 @@ const JUDGED_FOR: f64 = 2.0;
 /// It brakes if progress grew by less than this share of what it should, and misses it by so many standard errors.
 const GAIN: f64 = 0.45;
 const NOISE: f64 = 0.7;
+/// With less than this of the progress that fewer made it is more than little that is missing.
+const SLOWER: f64 = 0.9;
 /// The same for the slow average at a bound.
 const NOISE_SLOW: f64 = 2.0;
 /// A measure of progress with a larger relative spread is not believed.
@@ -31,6 +34,15 @@ const SPREAD: f64 = 0.5;
 /// Seconds that a brake holds at first, growth of that, and longest; median run times where growth is gentle.
 const HOLD: (f64, f64, f64) = (8.0, 1.7, 600.0);
 const HOLD_WALLS: f64 = 6.0;
+/// Congestion takes the limit down to this share at least and at most, by how much faster fewer were.
+const DROP_AT_ONCE: (f64, f64) = (0.4, 0.6);
+/// Usual run time while none is known, s.
+const UNKNOWN_WALL: f64 = 30.0;
+/// Share of the cores that a single step does not go below, and the number that nothing goes below.
+const FEW: f64 = 0.25;
+const FEWEST: f64 = 4.0;
+/// It holds no longer than this where it was congested, s.
+const LONGEST_PAUSE: f64 = 60.0;
 /// The limit lies this much above the knee: too few cost more than too many.
 const ABOVE_KNEE: f64 = 1.1;
 /// It falls to no less than this share in an epoch.
@@ -127,6 +139,7 @@ pub(super) struct ThroughputLimit {
     /// The step that the next one is judged against.
     before: Option<Epoch>,
     completed_since: f64,
+    history: History,
 }
 
 impl Default for ThroughputLimit {
@@ -149,6 +162,7 @@ impl Default for ThroughputLimit {
             slow: None,
             before: None,
             completed_since: 0.0,
+            history: History::default(),
         }
     }
 }
@@ -205,9 +219,19 @@ impl ThroughputLimit {
         let epoch = self.window.mean();
         let old = self.limit;
         let wall = knees.median_wall();
-        match knees.find(self.mode == Mode::Knee) {
-            Some(knee) => self.at_knee(knee.at * ABOVE_KNEE),
-            None => self.in_flight(moment, &progress.measure(epoch.rate, epoch.running), epoch, wall),
+        let measure = progress.measure(epoch.rate, epoch.running);
+        self.history.add(moment.now, epoch.running, epoch.rate, epoch.seconds);
+        let fewer = self
+            .history
+            .better(moment.now, epoch.running, &measure, wall.unwrap_or(UNKNOWN_WALL))
+            .filter(|_| epoch.running > JUDGED_ABOVE);
+        if let Some(fewer) = fewer {
+            self.congested(moment, fewer, epoch);
+        } else {
+            match knees.find(self.mode == Mode::Knee) {
+                Some(knee) => self.at_knee((knee.at * ABOVE_KNEE).max(fewest(moment.cores)), epoch.running),
+                None => self.in_flight(moment, &measure, epoch, wall),
+            }
         }
         let patient = self.mode == Mode::Knee || self.ramp == GENTLE;
         self.haste = wall.map_or(1.0, |wall| (SHORT_WALLS * wall / EPOCH.0).clamp(SHORTEST, 1.0));
@@ -221,8 +245,9 @@ impl ThroughputLimit {
         self.window_from = if grew { moment.now } else { moment.now - settling };
     }
 
-    fn at_knee(&mut self, knee: f64) {
-        self.centre = if self.mode == Mode::Knee { knee.max(DROP * self.centre) } else { knee };
+    fn at_knee(&mut self, knee: f64, running: f64) {
+        let from = if self.mode == Mode::Knee { DROP * self.centre } else { 0.5 * running };
+        self.centre = knee.max(from);
         self.mode = Mode::Knee;
         self.dipped_from = None;
         let centre = self.centre;
@@ -247,9 +272,11 @@ impl ThroughputLimit {
         let bound = moment.others.min(LARGEST);
         let capped = self.limit >= bound || moment.active < 0.9 * self.limit.floor();
         let believed = measure.spread < SPREAD;
-        let judged = epoch.seconds >= JUDGED_FOR * self.haste;
-        if believed && judged && self.before.is_some_and(|before| brought_little(&before, &epoch, measure)) {
-            self.brake(moment, wall);
+        let judged = believed && epoch.seconds >= JUDGED_FOR * self.haste;
+        let before = self.before.filter(|before| judged && brought_little(before, &epoch, measure));
+        if let Some(before) = before {
+            let slower = measure.gain(before.rate, epoch.rate) < SLOWER;
+            self.brake(moment, wall, before.running.max(if slower { 1.0 } else { few(moment.cores) }));
         } else if self.mode == Mode::Brake {
             self.before = Some(epoch);
             self.release(moment);
@@ -260,13 +287,23 @@ impl ThroughputLimit {
         }
     }
 
-    fn brake(&mut self, moment: Moment, wall: Option<f64>) {
+    fn brake(&mut self, moment: Moment, wall: Option<f64>, back: f64) {
         self.mode = Mode::Brake;
         self.hold = (self.hold * HOLD.1).min(HOLD.2);
         let walls = if self.ramp == GENTLE { HOLD_WALLS * wall.unwrap_or(0.0) } else { 0.0 };
         self.hold_until = moment.now + self.hold.max(walls);
-        let back = self.before.map_or(1.0, |before| before.running);
-        self.limit = back.max((0.25 * moment.cores).min(4.0)).max(1.0);
+        self.limit = back.max(fewest(moment.cores));
+        self.completed_since = 0.0;
+    }
+
+    /// Fewer got clearly more done: as many as then.
+    fn congested(&mut self, moment: Moment, fewer: Better, epoch: Epoch) {
+        self.mode = Mode::Brake;
+        self.hold_until = moment.now + self.hold.min(LONGEST_PAUSE);
+        self.dipped_from = None;
+        self.before = Some(epoch);
+        let share = (1.0 / fewer.gain).clamp(DROP_AT_ONCE.0, DROP_AT_ONCE.1);
+        self.limit = fewer.running.max(share * epoch.running).max(fewest(moment.cores));
         self.completed_since = 0.0;
     }
 
@@ -296,7 +333,7 @@ impl ThroughputLimit {
         }
         self.average(measure, epoch);
         self.before = Some(epoch);
-        self.limit = self.limit.min(1.5 * moment.active.max(1.0)).max(1.0);
+        self.limit = self.limit.min(1.5 * moment.active.max(1.0)).max(fewest(moment.cores));
     }
 
     fn grow(&mut self, epoch: Epoch, bound: f64) {
@@ -342,6 +379,16 @@ impl ThroughputLimit {
             self.suspicious();
         }
     }
+}
+
+/// So few are always worth a try: too few cost in proportion, too many a part.
+fn few(cores: f64) -> f64 {
+    (FEW * cores).max(1.0)
+}
+
+/// Fewer than this only another bound demands.
+fn fewest(cores: f64) -> f64 {
+    (0.5 * cores).clamp(1.0, FEWEST)
 }
 
 /// Whether a step up brought less progress than it should.

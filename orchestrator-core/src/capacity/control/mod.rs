@@ -19,6 +19,7 @@ mod decision;
 mod fleet;
 mod forecast;
 mod growth;
+mod history;
 mod knee;
 mod law;
 mod limit;
@@ -33,6 +34,7 @@ mod state;
 mod surplus;
 #[cfg(test)]
 mod tests;
+mod vigilance;
 
 pub use decision::{Allowed, ControlDecision, Hold};
 pub use fleet::FrozenFor;

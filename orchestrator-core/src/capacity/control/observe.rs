@@ -41,6 +41,9 @@ impl Control {
         let lately = self.mean_active.max(self.active as f64);
         let moment = Moment { now, active: lately, others, cores: machine.cores };
         self.limit.decide(moment, &self.progress, &self.knees);
+        if !self.fleet.is_empty() {
+            self.vigilance.read(machine.memory_used > self.allowed_memory());
+        }
         let out = self.intervene(now);
         self.active = active(&self.fleet);
         let lately = self.mean_active.max(self.active as f64);
@@ -72,6 +75,8 @@ impl Control {
         for intervention in &out {
             let Intervention::Evict(attempt) = intervention else { continue };
             let Some(member) = self.fleet.remove(attempt) else { continue };
+            self.forecast.remove(&member.course, &self.growth);
+            self.vigilance.evicted();
             let raised = self.raised.get(&member.candidate.task).copied().unwrap_or(1.0);
             let law = (member.need.mean / raised).max(1.0);
             let wanted = AFTER_EVICTION * (member.rss().max(member.expected.mean) / law).max(1.0);
@@ -127,6 +132,9 @@ impl Control {
             };
         }
         let courses: Vec<Course> = self.fleet.values().map(|member| self.course(member)).collect();
+        for (member, course) in self.fleet.values_mut().zip(&courses) {
+            member.course = *course;
+        }
         self.forecast = Forecast::new(&courses, &self.growth);
     }
 

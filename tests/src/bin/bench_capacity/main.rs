@@ -1,28 +1,35 @@
 //! The control law against every fixed number and other rivals on the simulated workloads.
 //!
 //! `bench_capacity [--write FILE] [FIRST LAST]` makes the table over these seeds (3–8 unless given: the constants of the
-//! law were set on seeds 1 to 8) and prints it, or puts it between the marks in a document.
+//! law were set on seeds 1 to 8) and prints it, or puts it between the marks in a document. After `universes` the same for
+//! universes made up at random (1001–1200 unless given).
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 use std::fs;
 use std::process::ExitCode;
 
-use orchestrator_tests::capacity_sim::render;
+use orchestrator_tests::capacity_sim::{render, render_universes};
 
 const BEGIN: &str = "<!-- cargo xtask bench capacity --write docs/capacity.md: begin -->\n";
+const BEGIN_UNIVERSES: &str =
+    "<!-- cargo xtask bench capacity universes --write docs/capacity.md: begin -->\n";
 const END: &str = "<!-- end -->";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let file = words.iter().position(|word| word == "--write").and_then(|at| words.get(at + 1));
     let mut seeds = words.iter().filter_map(|word| word.parse().ok());
-    let (first, last) = (seeds.next().unwrap_or(3), seeds.next().unwrap_or(8));
-    let table = render(first..=last);
+    let (first, last) = (seeds.next(), seeds.next());
+    let (begin, table) = if words.iter().any(|word| word == "universes") {
+        (BEGIN_UNIVERSES, render_universes(first.unwrap_or(1001)..=last.unwrap_or(1200)))
+    } else {
+        (BEGIN, render(first.unwrap_or(3)..=last.unwrap_or(8)))
+    };
     let Some(file) = file else {
         println!("{table}");
         return ExitCode::SUCCESS;
     };
-    match write(file, &table) {
+    match write(file, begin, &table) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => {
             eprintln!("bench_capacity: {file}: {fault}");
@@ -31,9 +38,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn write(file: &str, table: &str) -> Result<(), String> {
+fn write(file: &str, begin: &str, table: &str) -> Result<(), String> {
     let text = fs::read_to_string(file).map_err(|error| error.to_string())?;
-    let (before, rest) = text.split_once(BEGIN).ok_or("the mark where the table begins is missing")?;
+    let (before, rest) = text.split_once(begin).ok_or("the mark where the table begins is missing")?;
     let (_, after) = rest.split_once(END).ok_or("the mark where the table ends is missing")?;
-    fs::write(file, format!("{before}{BEGIN}\n{table}\n{END}{after}")).map_err(|error| error.to_string())
+    fs::write(file, format!("{before}{begin}\n{table}\n{END}{after}")).map_err(|error| error.to_string())
 }

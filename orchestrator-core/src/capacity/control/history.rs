@@ -1,0 +1,106 @@
+//! What was seen at each concurrency of late: the memory that tells congestion from a hard stretch of work.
+//!
+//! A step up is judged by the step before it; where a machine jams slowly — a disk with ever more streams, run times longer
+//! than an epoch — each step looks innocent. So the mean rate at every concurrency that was tried is kept, and the present
+//! one is compared with all smaller ones: where fewer got clearly more done, as many as then are enough.
+
+use super::progress::{Measure, Rate};
+
+/// Concurrency is told apart by this factor.
+const FACTOR: f64 = 1.2;
+/// Seconds that a mean reaches back at most, and after which what was not seen again is forgotten.
+const MEMORY: f64 = 60.0;
+const FORGET: f64 = 900.0;
+/// Only as much as this factor fewer are compared.
+const FEWER: f64 = 1.25;
+/// Fewer must have been faster by this share, and by so many standard errors.
+const FASTER: f64 = 0.2;
+const ERRORS: f64 = 2.5;
+/// A comparison with a larger standard error says nothing.
+const LARGEST_ERROR: f64 = 0.35;
+
+#[derive(Clone, Copy, Debug)]
+struct Level {
+    running: f64,
+    rate: Rate,
+    seconds: f64,
+    last: f64,
+}
+
+impl Level {
+    fn add(&mut self, now: f64, running: f64, rate: Rate, seconds: f64) {
+        let weight = seconds / (self.seconds + seconds);
+        let mix = |old: f64, new: f64| old + (new - old) * weight;
+        self.running = mix(self.running, running);
+        self.rate = Rate {
+            io: mix(self.rate.io, rate.io),
+            cpu: mix(self.rate.cpu, rate.cpu),
+            speed: match (self.rate.speed, rate.speed) {
+                (Some(old), Some(new)) => Some(mix(old, new)),
+                (old, new) => new.or(old),
+            },
+        };
+        self.seconds = (self.seconds + seconds).min(MEMORY);
+        self.last = now;
+    }
+
+    /// Relative error of its rate: as many tasks as ran, and came and went, stand for all.
+    fn error(&self, spread: f64, wall: f64) -> f64 {
+        spread / (self.running * (1.0 + self.seconds / wall)).max(1.0).sqrt()
+    }
+}
+
+/// A concurrency at which more was done than is now.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Better {
+    /// How many ran.
+    pub(super) running: f64,
+    /// How much faster.
+    pub(super) gain: f64,
+}
+
+/// Rates by concurrency.
+#[derive(Clone, Debug, Default)]
+pub(super) struct History {
+    levels: Vec<Option<Level>>,
+}
+
+fn place(running: f64) -> usize {
+    (running.max(1.0).ln() / FACTOR.ln()).round() as usize
+}
+
+impl History {
+    /// So many ran for so long, and moved this much.
+    pub(super) fn add(&mut self, now: f64, running: f64, rate: Rate, seconds: f64) {
+        let at = place(running);
+        if self.levels.len() <= at {
+            self.levels.resize(at + 1, None);
+        }
+        match &mut self.levels[at] {
+            Some(level) if now - level.last <= FORGET => level.add(now, running, rate, seconds),
+            empty => *empty = Some(Level { running, rate, seconds, last: now }),
+        }
+    }
+
+    /// A smaller concurrency at which clearly more was done than is now, with `running`; the best of them. `wall` is a
+    /// usual run time: what was seen for a shorter time is no full cycle of work.
+    pub(super) fn better(&self, now: f64, running: f64, measure: &Measure, wall: f64) -> Option<Better> {
+        let present = (*self.levels.get(place(running))?)?;
+        if present.seconds < wall.clamp(6.0, 0.8 * MEMORY) {
+            return None;
+        }
+        let mut best: Option<Better> = None;
+        for level in self.levels[..place(running)].iter().flatten() {
+            let error = level.error(measure.spread, wall).hypot(present.error(measure.spread, wall));
+            let fewer = FEWER * level.running <= present.running && now - level.last <= FORGET;
+            if !fewer || error > LARGEST_ERROR {
+                continue;
+            }
+            let gain = measure.gain(present.rate, level.rate);
+            if gain > 1.0 + FASTER + ERRORS * error && best.is_none_or(|best| gain > best.gain) {
+                best = Some(Better { running: level.running, gain });
+            }
+        }
+        best
+    }
+}
