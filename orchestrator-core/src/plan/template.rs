@@ -90,8 +90,22 @@ impl Placeholder {
     }
 
     /// The environment variable that carries the same fact, such as `ORCHESTRATOR_INPUT_FILE`.
-    pub fn variable(self) -> String {
-        format!("ORCHESTRATOR_{}", self.name().to_ascii_uppercase())
+    pub const fn variable(self) -> &'static str {
+        match self {
+            Self::InputFile => "ORCHESTRATOR_INPUT_FILE",
+            Self::OutputFile => "ORCHESTRATOR_OUTPUT_FILE",
+            Self::InputName => "ORCHESTRATOR_INPUT_NAME",
+            Self::InputStem => "ORCHESTRATOR_INPUT_STEM",
+            Self::InputDir => "ORCHESTRATOR_INPUT_DIR",
+            Self::InputSize => "ORCHESTRATOR_INPUT_SIZE",
+            Self::OutputDir => "ORCHESTRATOR_OUTPUT_DIR",
+            Self::TempDir => "ORCHESTRATOR_TEMP_DIR",
+            Self::TaskId => "ORCHESTRATOR_TASK_ID",
+            Self::Attempt => "ORCHESTRATOR_ATTEMPT",
+            Self::Slot => "ORCHESTRATOR_SLOT",
+            Self::Seq => "ORCHESTRATOR_SEQ",
+            Self::RunId => "ORCHESTRATOR_RUN_ID",
+        }
     }
 }
 

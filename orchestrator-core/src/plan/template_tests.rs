@@ -141,3 +141,11 @@ proptest! {
         prop_assert_eq!(unquoted(quoted.as_bytes()), value);
     }
 }
+
+#[test]
+fn a_placeholder_and_its_variable_bear_one_name() {
+    for placeholder in Placeholder::ALL {
+        let expected = format!("ORCHESTRATOR_{}", placeholder.name().to_ascii_uppercase());
+        assert_eq!(placeholder.variable(), expected);
+    }
+}

@@ -111,17 +111,17 @@ fn in_turn(
             seen.push(score);
         }
         if work.arguments.is_empty() {
-            bare.push(bare_loop(stage, work)?);
+            bare.push(bare_loop(stage, work, "vfork")?);
         }
     }
     Ok((seen, bare))
 }
 
-/// Launches a second and own microseconds of CPU a launch of the bare loop.
-pub(super) fn bare_loop(stage: &Stage, work: &Work) -> Result<(f64, f64), Failure> {
+/// Launches a second and own microseconds of CPU a launch of the bare loop, one of its ways.
+pub(super) fn bare_loop(stage: &Stage, work: &Work, way: &str) -> Result<(f64, f64), Failure> {
     let program = workloads::program(&stage.folder, "loop")?;
     let mut command = Command::new(program);
-    command.arg(&work.program).args([work.count.to_string(), work.jobs.to_string()]);
+    command.arg(&work.program).args([work.count.to_string(), work.jobs.to_string()]).arg(way);
     let said = String::from_utf8_lossy(&shell::capture(&mut command)?).into_owned();
     let mut numbers = said.split_whitespace().filter_map(|word| word.parse().ok());
     Ok((numbers.next().unwrap_or(0.0), numbers.next().unwrap_or(0.0)))

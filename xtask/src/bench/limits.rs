@@ -11,6 +11,14 @@ use super::{Stage, workloads};
 use crate::error::Failure;
 use crate::shell;
 
+/// Bare loops: the program, the way (`c/loop.c`), and what that is.
+const LOOPS: [(&str, &str, &str); 4] = [
+    ("t0", "vfork", "waiting for each execve"),
+    ("t0", "eager", "not waiting for it"),
+    ("t0", "pinned", "not waiting, a thread for each of two cores"),
+    ("/bin/true", "vfork", "waiting for each execve"),
+];
+
 /// Measures the raw limits.
 ///
 /// # Errors
@@ -21,34 +29,38 @@ pub(super) fn measure(stage: &Stage) -> Result<Report, Failure> {
     let directory = workloads::files(&stage.folder, count)?;
     let list = workloads::program(&stage.folder, "list")?;
     let launches = if stage.quick { 400 } else { 5_000 };
-    let (mut pipe, mut listing, mut births) = (Vec::new(), Vec::new(), [Vec::new(), Vec::new()]);
+    let (mut pipe, mut listing) = (Vec::new(), Vec::new());
+    let mut births = LOOPS.map(|_| (Vec::new(), Vec::new()));
     for _ in 0..rounds {
         pipe.push(gigabytes_a_second(if stage.quick { 64 } else { 4096 })?);
         let said = shell::capture(Command::new(&list).arg(&directory))?;
         let said = String::from_utf8_lossy(&said).into_owned();
         listing.extend(said.split_whitespace().nth(1).and_then(|word| word.parse::<f64>().ok()));
-        for (program, births) in ["t0", "/bin/true"].into_iter().zip(&mut births) {
+        for ((program, way, _), (rates, cpu)) in LOOPS.into_iter().zip(&mut births) {
             let path =
                 if program == "t0" { workloads::program(&stage.folder, program)? } else { program.into() };
             let (arguments, directory) = (Vec::new(), directory.clone());
             let work = Work { program: path, arguments, directory, count: launches, jobs: 2 };
-            births.push(bare_loop(stage, &work)?.0);
+            let (rate, own) = bare_loop(stage, &work, way)?;
+            rates.push(rate);
+            cpu.push(own);
         }
     }
     let row = |what: &str, value: String| vec![what.to_owned(), value];
+    let loops = LOOPS.into_iter().zip(births).map(|((program, _, words), (rates, cpu))| {
+        let what = format!("bare clone3 loop, {program}, 2 at a time, {words}");
+        row(&what, format!("{:.0} /s, {:.0} µs of own CPU", median(rates), median(cpu)))
+    });
+    let mut rows: Vec<Vec<String>> = loops.collect();
+    rows.extend([
+        row("zeros through a pipe into cat", format!("{:.1} GB/s", median(pipe))),
+        row(&format!("getdents64 over {count} files"), format!("{:.1} ms", median(listing))),
+    ]);
     Ok(Report {
         name: "limits",
         about: format!("The machine's own limits, medians of {rounds} rounds in the same run."),
         columns: ["what", "limit"].map(str::to_owned).to_vec(),
-        rows: vec![
-            row("bare clone3 loop, t0, 2 at a time", format!("{:.0} /s", median(births[0].iter().copied()))),
-            row(
-                "bare clone3 loop, /bin/true, 2 at a time",
-                format!("{:.0} /s", median(births[1].iter().copied())),
-            ),
-            row("cat of zeros through a pipe into cat", format!("{:.1} GB/s", median(pipe))),
-            row(&format!("getdents64 over {count} files"), format!("{:.1} ms", median(listing))),
-        ],
+        rows,
     })
 }
 

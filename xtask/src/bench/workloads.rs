@@ -12,7 +12,7 @@ const SOURCES: [(&str, &str, &[&str]); 5] = [
     ("t0", include_str!("c/t0.c"), &["-nostdlib", "-static", "-fno-stack-protector"]),
     ("burn", include_str!("c/burn.c"), &["-static"]),
     ("hold", include_str!("c/hold.c"), &["-static"]),
-    ("loop", include_str!("c/loop.c"), &[]),
+    ("loop", include_str!("c/loop.c"), &["-pthread"]),
     ("list", include_str!("c/list.c"), &[]),
 ];
 

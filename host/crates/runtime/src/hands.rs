@@ -129,7 +129,7 @@ impl Hands {
         let mut env = call.env;
         if !settings.private_output {
             // There is no place to write to: better no name for it than a wrong one.
-            env.retain(|(name, _)| !PRIVATE_PLACES.iter().any(|place| place.variable().as_str() == name));
+            env.retain(|(name, _)| !PRIVATE_PLACES.iter().any(|place| place.variable() == name));
         }
         env.push((OsString::from("ORCHESTRATOR_STATE_ID"), settings.state_id.clone().into()));
         env.push((OsString::from("ORCHESTRATOR_ATTEMPT_ID"), order.attempt.to_string().into()));

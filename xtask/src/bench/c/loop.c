@@ -1,11 +1,15 @@
-/* loop PROGRAM COUNT JOBS: the bare limit of launching. clone3 with shared memory, pidfd and epoll, one thread, no record,
- * no output, no environment, no argument: nothing but births and ends. Prints launches a second and own CPU a launch. */
+/* loop PROGRAM COUNT JOBS [WAY]: the bare limit of launching. clone with shared memory, pidfd and epoll, no record, no
+ * output, no environment, no argument: nothing but births and ends. Ways: `vfork` (the default) waits for each execve,
+ * `eager` goes on at once, `pinned` does that in one thread for each of two cores. Prints launches a second and own CPU
+ * microseconds a launch. */
 #define _GNU_SOURCE
 #include <linux/sched.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -13,49 +17,88 @@
 #include <time.h>
 #include <unistd.h>
 
-static char stack[65536] __attribute__((aligned(16)));
+enum { STACK = 16384, MOST = 256 };
+
 static char *arguments[2];
+static int wait_for_exec = 1;
+static cpu_set_t anywhere;
 
-static int born(void *unused) {
-    (void)unused;
-    char *none[] = {NULL};
-    execve(arguments[0], arguments, none);
-    _exit(127);
+struct launcher {
+    long left, jobs;
+    int core;
+    char (*stacks)[STACK];
+};
+
+/* Raw calls alone: errno is the launcher's. */
+static int born(void *pinned) {
+    static char *none[] = {NULL};
+    if (pinned)
+        syscall(SYS_sched_setaffinity, 0, sizeof anywhere, &anywhere);
+    syscall(SYS_execve, arguments[0], arguments, none);
+    syscall(SYS_exit_group, 127);
+    return 0;
 }
 
-static int launch(void) {
-    int pidfd = -1;
-    /* glibc's clone gives the child a stack of its own, as clone3 would. */
-    int flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD;
-    if (clone(born, stack + sizeof stack, flags, NULL, &pidfd) < 0)
-        exit(1);
-    return pidfd;
-}
-
-int main(int argc, char **argv) {
-    if (argc < 4)
-        return 2;
-    arguments[0] = argv[1];
-    long left = atol(argv[2]), count = left, running = 0, jobs = atol(argv[3]);
-    int epoll = epoll_create1(EPOLL_CLOEXEC);
-    struct timespec from, to;
-    clock_gettime(CLOCK_MONOTONIC, &from);
-    while (left > 0 || running > 0) {
-        for (; left > 0 && running < jobs; left--, running++) {
-            int pidfd = launch();
-            struct epoll_event event = {.events = EPOLLIN, .data.fd = pidfd};
-            epoll_ctl(epoll, EPOLL_CTL_ADD, pidfd, &event);
+static void *launch_all(void *it) {
+    struct launcher *self = it;
+    int epoll = epoll_create1(EPOLL_CLOEXEC), pidfds[MOST], free_slots[MOST], frees = 0;
+    long running = 0;
+    if (self->core >= 0) {
+        cpu_set_t here;
+        CPU_ZERO(&here);
+        CPU_SET(self->core, &here);
+        sched_setaffinity(0, sizeof here, &here);
+    }
+    for (int slot = 0; slot < self->jobs; slot++)
+        free_slots[frees++] = slot;
+    while (self->left > 0 || running > 0) {
+        for (; self->left > 0 && running < self->jobs; self->left--, running++) {
+            int slot = free_slots[--frees];
+            int flags = CLONE_VM | CLONE_PIDFD | SIGCHLD | (wait_for_exec ? CLONE_VFORK : 0);
+            void *pinned = self->core >= 0 ? self : NULL;
+            if (clone(born, self->stacks[slot] + STACK, flags, pinned, &pidfds[slot]) < 0)
+                exit(1);
+            struct epoll_event event = {.events = EPOLLIN, .data.fd = slot};
+            epoll_ctl(epoll, EPOLL_CTL_ADD, pidfds[slot], &event);
         }
         struct epoll_event ended[64];
         int ready = epoll_wait(epoll, ended, 64, -1);
         for (int i = 0; i < ready; i++, running--) {
-            int pidfd = ended[i].data.fd;
+            int slot = ended[i].data.fd;
             siginfo_t info;
-            epoll_ctl(epoll, EPOLL_CTL_DEL, pidfd, NULL);
-            waitid(P_PIDFD, pidfd, &info, WEXITED);
-            close(pidfd);
+            epoll_ctl(epoll, EPOLL_CTL_DEL, pidfds[slot], NULL);
+            waitid(P_PIDFD, pidfds[slot], &info, WEXITED);
+            close(pidfds[slot]);
+            free_slots[frees++] = slot;
         }
     }
+    return NULL;
+}
+
+int main(int argc, char **argv) {
+    if (argc < 4 || atol(argv[3]) < 1 || atol(argv[3]) > MOST)
+        return 2;
+    const char *way = argc > 4 ? argv[4] : "vfork";
+    int pinned = strcmp(way, "pinned") == 0;
+    wait_for_exec = strcmp(way, "vfork") == 0;
+    arguments[0] = argv[1];
+    long count = atol(argv[2]), jobs = atol(argv[3]);
+    sched_getaffinity(0, sizeof anywhere, &anywhere);
+    struct launcher launchers[2];
+    for (int i = 0; i < 2; i++) {
+        launchers[i] = (struct launcher){.left = count, .jobs = jobs, .core = -1};
+        if (pinned)
+            launchers[i] = (struct launcher){.left = count / 2, .jobs = (jobs + 1) / 2, .core = i};
+        launchers[i].stacks = aligned_alloc(16, (size_t)jobs * STACK);
+    }
+    struct timespec from, to;
+    clock_gettime(CLOCK_MONOTONIC, &from);
+    pthread_t second;
+    if (pinned)
+        pthread_create(&second, NULL, launch_all, &launchers[1]);
+    launch_all(&launchers[0]);
+    if (pinned)
+        pthread_join(second, NULL);
     clock_gettime(CLOCK_MONOTONIC, &to);
     struct rusage own;
     getrusage(RUSAGE_SELF, &own);
