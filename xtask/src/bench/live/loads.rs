@@ -76,17 +76,17 @@ fn xz(stage: &Stage) -> Result<Option<Load>, Failure> {
         return Ok(None);
     }
     let directory = inputs(stage, "xz")?;
-    let most = if stage.quick { 12 * MB } else { 56 * MB };
+    let most = if stage.quick { 12 * MB } else { 40 * MB };
     for (number, size) in spread(13, MB, most).into_iter().enumerate() {
         sparse_image(&directory.join(format!("f{number:02}.img")), size)?;
     }
     Ok(Some(Load {
-        name: "xz -9e, images of 1 to 56 MB",
+        name: "xz -9e, images of 1 to 40 MB",
         script: script(stage, "xz", "exec xz -9e -T1 -c -- \"$1\"")?,
         directory,
-        jobs: &[1, 2, 3, 4, 8],
-        memory: if stage.quick { 256 << 20 } else { 768 << 20 },
-        memory_each: 560 * MB,
+        jobs: &[1, 2, 4, 8],
+        memory: if stage.quick { 256 << 20 } else { 640 << 20 },
+        memory_each: 400 * MB,
     }))
 }
 
@@ -96,7 +96,7 @@ pub(super) fn phases(stage: &Stage) -> Result<Option<Load>, Failure> {
         return Ok(None);
     }
     let directory = inputs(stage, "phases")?;
-    let (small, large, size) = if stage.quick { (12, 4, 10 * MB) } else { (60, 8, 48 * MB) };
+    let (small, large, size) = if stage.quick { (12, 4, 10 * MB) } else { (40, 5, 36 * MB) };
     for number in 0..small {
         words(&directory.join(format!("a{number:02}.txt")), MB / 8)?;
     }
@@ -104,26 +104,26 @@ pub(super) fn phases(stage: &Stage) -> Result<Option<Load>, Failure> {
         sparse_image(&directory.join(format!("b{number:02}.img")), size + MB * (number % 3))?;
     }
     Ok(Some(Load {
-        name: "two phases: xz of 125 kB texts, then of 50 MB images",
+        name: "two phases: xz -9e of 125 kB texts, then of 36 MB images",
         script: script(stage, "phases", "exec xz -9e -T1 -c -- \"$1\"")?,
         directory,
-        jobs: &[1, 2, 3, 4, 8],
-        memory: if stage.quick { 320 << 20 } else { 1200 << 20 },
-        memory_each: 500 * MB,
+        jobs: &[1, 2, 3, 8],
+        memory: if stage.quick { 320 << 20 } else { 840 << 20 },
+        memory_each: 360 * MB,
     }))
 }
 
 /// Waits for somebody else.
 fn sleeper(stage: &Stage) -> Result<Option<Load>, Failure> {
     let directory = inputs(stage, "sleep")?;
-    for number in 0..if stage.quick { 40 } else { 400 } {
+    for number in 0..if stage.quick { 40 } else { 320 } {
         words(&directory.join(format!("f{number:03}")), 1_000)?;
     }
     Ok(Some(Load {
         name: "sleep 0.5",
         script: script(stage, "sleep", "exec sleep 0.5")?,
         directory,
-        jobs: &[4, 8, 16, 32, 64],
+        jobs: &[8, 16, 32, 64],
         memory: 512 << 20,
         memory_each: 10 * MB,
     }))
@@ -181,7 +181,7 @@ fn images(stage: &Stage) -> Result<Option<Load>, Failure> {
     let mut make = Command::new(convert);
     make.args(["-size", size, "plasma:", "-depth", "8"]).arg(&first);
     shell::quietly(&mut make)?;
-    for number in 1..if stage.quick { 6 } else { 24 } {
+    for number in 1..if stage.quick { 6 } else { 16 } {
         let other = directory.join(format!("f{number:02}.ppm"));
         fs::copy(&first, &other).map_err(|error| Failure::file(&other, error))?;
     }

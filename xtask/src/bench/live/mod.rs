@@ -87,7 +87,7 @@ pub(super) fn measure(stage: &Stage) -> Result<Report, Failure> {
     let cores = std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64);
     let mut rows = Vec::new();
     for load in loads::all(stage)? {
-        let mut entries: Vec<Entry> = Rival::all(&load, with_parallel)
+        let mut entries: Vec<Entry> = Rival::all(&load, with_parallel, stage.quick)
             .into_iter()
             .map(|rival| Entry { rival, seen: Vec::new() })
             .collect();

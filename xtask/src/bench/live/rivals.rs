@@ -30,13 +30,15 @@ pub(super) enum Rival {
 
 impl Rival {
     /// All that take part.
-    pub(super) fn all(load: &Load, with_parallel: bool) -> Vec<Self> {
+    pub(super) fn all(load: &Load, with_parallel: bool, quick: bool) -> Vec<Self> {
         let mut all = vec![Self::Ours, Self::OursAllCores, Self::OursLearned];
         all.extend(load.jobs.iter().map(|jobs| Self::Xargs(*jobs)));
         let most = load.jobs.last().copied().unwrap_or(1);
         if with_parallel {
-            all.extend([Self::Parallel(2.max(load.jobs[0])), Self::MemFree(most), Self::Load(most)]);
+            all.extend([Self::Parallel(2.max(load.jobs[0])), Self::MemFree(most)]);
         }
+        // It waits for a calm machine before it begins, for long where that is not calm.
+        all.extend((with_parallel && !quick).then_some(Self::Load(most)));
         all
     }
 
