@@ -28,6 +28,7 @@ mod nursery;
 mod oom;
 pub mod orphans;
 mod pidlog;
+mod placement;
 mod proctable;
 mod program;
 mod reactor;

@@ -24,8 +24,9 @@ use crate::error::ExecError;
 use crate::executor::Options;
 use crate::oom::OomWatch;
 use crate::pidlog::{Mark, PidLog};
+use crate::placement::Placement;
 use crate::proctable::{ProcTable, signal_each};
-use crate::spawn::{Settled, Spawned, Spawner};
+use crate::spawn::{LaunchPath, Settled, Spawned, Spawner};
 use crate::{reap, signal, sweep};
 
 const EVENTS_A_TURN: usize = 256;
@@ -90,6 +91,7 @@ pub(crate) struct Reactor {
     sink: Sink<ExecutorEvent>,
     pub(crate) options: Options,
     spawner: Spawner,
+    placement: Placement,
     bell: Arc<Bell>,
     epoll: OwnedFd,
     pub(crate) children: HashMap<AttemptId, Child>,
@@ -124,6 +126,7 @@ impl Reactor {
         Ok(Self {
             sink,
             options,
+            placement: Placement::new(spawner.path() == LaunchPath::Clone3),
             spawner,
             bell,
             epoll,
@@ -165,6 +168,7 @@ impl Reactor {
     /// Kills all, reaps all.
     pub(crate) fn end(&mut self) {
         self.ending = true;
+        self.placement.let_go();
         self.kill_trees();
         let deadline = Instant::now() + LAST_WAIT;
         while !self.children.is_empty() && Instant::now() < deadline {
@@ -268,7 +272,8 @@ impl Reactor {
         let started = if self.ending {
             Err(SpawnFault::Machine { detail: "the executor is ending".to_owned() })
         } else {
-            self.spawner.spawn(&launch)
+            self.placement.born();
+            self.spawner.spawn(&launch, self.placement.mask())
         };
         match started {
             Ok(spawned) => self.watch(launch, spawned, born),
@@ -462,6 +467,7 @@ impl Reactor {
     fn keep_deadlines(&mut self) {
         let now = Instant::now();
         self.grow_up(now);
+        self.placement.review(now);
         let due = self.deadlines().filter(|(_, deadline)| *deadline <= now);
         let attempts: Vec<AttemptId> = due.map(|(attempt, _)| attempt).collect();
         for attempt in attempts {

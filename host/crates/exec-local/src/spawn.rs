@@ -16,6 +16,7 @@ use std::sync::Arc;
 use orchestrator_core::scheduler::SpawnFault;
 use orchestrator_ports::Launch;
 use rustix::process::{PidfdFlags, Resource, Rlimit, pidfd_open, prlimit};
+use rustix::thread::CpuSet;
 
 use crate::birth::{self, Cradle};
 use crate::capture::Capture;
@@ -106,16 +107,22 @@ impl Spawner {
         Ok(Self { path, nursery, common, null, ticks, open_files })
     }
 
-    /// Starts the process in a group of its own and enters it in the register of children.
+    /// Which way is gone.
+    pub(crate) fn path(&self) -> LaunchPath {
+        self.path
+    }
+
+    /// Starts the process in a group of its own and enters it in the register of children. Where the thread is bound to a
+    /// core, the child takes back the `cores` that it had before.
     ///
     /// # Errors
     /// The fault, told apart; nothing is left of the try.
-    pub(crate) fn spawn(&mut self, launch: &Launch) -> Result<Spawned, SpawnFault> {
+    pub(crate) fn spawn(&mut self, launch: &Launch, cores: Option<&CpuSet>) -> Result<Spawned, SpawnFault> {
         let Streams { child, captures } = Streams::open(launch)?;
         let before = self.ticks.now();
         // The child's ends are closed with this: a pipe held open here would never end.
         let (pid, pidfd, cradle) = match self.path {
-            LaunchPath::Clone3 => self.by_clone(launch, child)?,
+            LaunchPath::Clone3 => self.by_clone(launch, child, cores)?,
             LaunchPath::PosixSpawn => self.by_command(launch, child)?,
         };
         let start_ticks = self.ticks.of_child(pid, before);
@@ -131,14 +138,19 @@ impl Spawner {
         }
     }
 
-    fn by_clone(&mut self, launch: &Launch, streams: [Stream; 3]) -> Result<Newborn, SpawnFault> {
+    fn by_clone(
+        &mut self,
+        launch: &Launch,
+        streams: [Stream; 3],
+        cores: Option<&CpuSet>,
+    ) -> Result<Newborn, SpawnFault> {
         let failed = |error: io::Error| program_fault(&error, launch);
         let common = Common::renew(&mut self.common, launch).map_err(failed)?;
         let mut cradle = self.nursery.take();
         let raw = [&streams[0], &streams[1], &streams[2]].map(|stream| stream.raw(&self.null));
         let born = cradle.image().fill(launch, common).and_then(|call| {
             let mut children = registry::lock();
-            let (pid, pidfd) = cradle.bear(call, raw, self.open_files)?;
+            let (pid, pidfd) = cradle.bear(call, raw, self.open_files, cores)?;
             children.insert(pid);
             Ok((pid, pidfd))
         });

@@ -7,5 +7,6 @@ mod driver;
 mod launch;
 mod limits;
 mod orphans;
+mod placement;
 mod trees;
 mod ways;
