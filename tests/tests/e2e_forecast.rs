@@ -150,3 +150,43 @@ fn a_task_that_died_for_want_of_memory_comes_again_with_more_reserved() {
     }
     assert_eq!(scene.outputs().len(), 5);
 }
+
+/// A file system of its own with little space, mounted over a folder; unmounted at the end.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn new(folder: PathBuf, size: &str) -> Option<Self> {
+        fs::create_dir_all(&folder).ok()?;
+        let size = format!("size={size}");
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&folder);
+        let mounted = mount.stderr(std::process::Stdio::null()).status().is_ok_and(|status| status.success());
+        mounted.then_some(Self(folder))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _left = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn that_outputs_will_not_fit_is_said_early_and_once() {
+    let scene = Scene::new();
+    let Some(_disk) = SmallDisk::new(scene.join("out"), "80m") else {
+        eprintln!("skipped: no file system can be mounted here");
+        return;
+    };
+    for at in 0..45 {
+        fs::write(scene.join(&format!("in/{at:02}.dat")), vec![b'x'; 1 << 20]).expect("an input");
+    }
+    let program = script(&scene, "sleep 0.1\ncp \"$1\" \"$2\"");
+    // Two fifths of 80 MiB are less than what 45 MiB of outputs need; the law holds there, and one at a time goes on.
+    let more = "calibration: {enabled: false}\nresource_limits: {disk_usage_threshold_percent: 40}\n";
+    scene.config(&program, &FLAGS, "", &format!("{PLAIN}{more}"));
+    let outcome = scene.run_config().expect_code(0);
+    let words = "the outputs of what is left will need about";
+    assert_eq!(outcome.stderr.matches(words).count(), 1, "{}", outcome.stderr);
+    assert_eq!(scene.outputs().len(), 45);
+}

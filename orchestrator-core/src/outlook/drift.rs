@@ -103,6 +103,20 @@ impl Drift {
         worth.then_some((factor, count))
     }
 
+    /// Half-way to an alarm: the factor so far and how many results speak for it, where it is worth a word.
+    #[must_use]
+    pub fn leans(&self) -> Option<(f64, usize)> {
+        let since = match (self.up > THRESHOLD / 2.0, self.down > THRESHOLD / 2.0) {
+            (true, _) => &self.rising,
+            (_, true) => &self.falling,
+            _ => return None,
+        };
+        let mut sorted: Vec<f64> = since.iter().copied().collect();
+        sorted.sort_unstable_by(f64::total_cmp);
+        let factor = (sorted[sorted.len() / 2] - self.mean).exp();
+        (factor.max(1.0 / factor) >= WORTH).then_some((factor, sorted.len()))
+    }
+
     fn average(&mut self, residual: f64) {
         self.seen += 1;
         let weight = 1.0 / f64::from(self.seen.min(WINDOW));

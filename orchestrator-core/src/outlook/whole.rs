@@ -16,7 +16,7 @@ use crate::{Bytes, Timestamp};
 /// Completed tasks that are learned from in a second: where they come by the thousand, these say it all.
 const LEARNED_A_SECOND: u32 = 20;
 /// Results of earlier runs that are taken in with a reading, and in all.
-const RECALLED: usize = 25;
+const RECALLED: usize = 30;
 const RECALLED_IN_ALL: usize = 150;
 /// From so many results on the usual residual of results of earlier runs is known.
 const JUDGED: usize = 10;
@@ -118,7 +118,8 @@ impl Outlook {
         if let Some(promise) = promise {
             self.errors.add(promise.seconds, took.seconds);
         }
-        if self.learned >= LEARNED_A_SECOND {
+        // What came earlier is learned first: else a change since then would be taken for what was always so.
+        if self.learned >= LEARNED_A_SECOND || !self.earlier.is_empty() {
             return None;
         }
         self.learned += 1;
@@ -128,7 +129,11 @@ impl Outlook {
         let cpu = self.cpu.observe(residual(took.cpu.max(0.01), promise.cpu_seconds.p50.max(0.01)));
         let (drifted, count) = match (memory, cpu) {
             (Some((factor, count)), _) => (Drifted::Memory(factor), count),
-            (None, Some((factor, count))) => (Drifted::Cpu(factor), count),
+            // Of two that change together memory is worth more to know.
+            (None, Some((factor, count))) => match self.memory.leans() {
+                Some((more, since)) => (Drifted::Memory(more), since),
+                None => (Drifted::Cpu(factor), count),
+            },
             (None, None) => return None,
         };
         let count = count.max(3);
