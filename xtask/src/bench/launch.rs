@@ -22,8 +22,8 @@ const LOADS: [Load; 5] = [
     Load("t0 (no libc)", "t0", &[], 20_000, 400),
     Load("/bin/true", "/bin/true", &[], 2_000, 200),
     Load("1 ms of CPU", "burn", &["1"], 1_000, 100),
-    Load("10 ms of CPU", "burn", &["10"], 100, 20),
-    Load("100 ms of CPU", "burn", &["100"], 10, 10),
+    Load("10 ms of CPU", "burn", &["10"], 400, 20),
+    Load("100 ms of CPU", "burn", &["100"], 40, 10),
 ];
 
 /// What one contestant did in one round.
