@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `cpu` | how many keep the cores busy up to the threshold, beside what others use |
 //! | `size_law`, `growth`, `forecast` | whether one more fits the memory, now and when the peaks come |
-//! | `progress`, `knee`, `limit` | how many at once still help |
+//! | `progress`, `history`, `knee`, `limit` | how many at once still help |
+//! | `vigilance` | how much more caution about memory than asked for, from what it was worth so far |
 //! | `surplus` | whom to freeze, thaw, evict when too many run or memory runs out |
 //! | `order` | in which order to run inputs of known size |
 //! | `admit`, `decision` | whether a task may start; the bound that forbids it, and what the others would allow |
