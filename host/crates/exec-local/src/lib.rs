@@ -1,9 +1,10 @@
 //! Spawn, watch, reap and stop process trees on this machine.
 //!
 //! One thread owns every child, that of whoever holds the executor: within its calls children are launched, their
-//! captured output is read, their death is heard of by pidfd, what they left behind is swept and they are reaped. Nothing here ever forks the (large) host: children are born by
-//! `clone3` with shared memory, or `posix_spawn`. The host is made a *child subreaper*, so that a process whose parents have died becomes our own
-//! child instead of init's, where it can be found and ended.
+//! captured output is read, their death is heard of by pidfd, what they left behind is swept and they are reaped.
+//! Nothing here ever forks the (large) host: children are born by `clone3` with shared memory, or `posix_spawn`. The
+//! host is made a *child subreaper*, so that a process whose parents have died becomes our own child instead of init's,
+//! where it can be found and ended.
 //!
 //! - [`LocalExecutor`] implements the `Executor` port.
 //! - [`orphans`] ends what a host that was killed left running.
@@ -41,10 +42,12 @@ mod stat;
 mod streams;
 mod sweep;
 mod ticks;
+mod young;
 
 pub use check::{CheckError, CheckOutcome, run_check};
 pub use error::ExecError;
 pub use executor::{LocalExecutor, Options};
 pub use fds::{FDS_PER_CHILD, max_children_by_fds, max_children_under};
+pub use placement::Binding;
 pub use spawn::LaunchPath;
 pub use stat::{boot_id, start_ticks};

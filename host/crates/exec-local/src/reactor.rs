@@ -27,6 +27,7 @@ use crate::pidlog::{Mark, PidLog};
 use crate::placement::Placement;
 use crate::proctable::{ProcTable, signal_each};
 use crate::spawn::{LaunchPath, Settled, Spawned, Spawner};
+use crate::young::Young;
 use crate::{reap, signal, sweep};
 
 const EVENTS_A_TURN: usize = 256;
@@ -37,8 +38,6 @@ const KILL_ROUNDS: usize = 16;
 const BUFFER: usize = 64 * 1024;
 /// Counters are read and orphans reaped this often while attempts run.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
-/// A child that lives for so long is told and its streams are listened to; one that ends sooner is told with its end.
-const YOUTH: Duration = Duration::from_millis(1);
 /// After a shutdown was ordered, processes that cannot be killed are given up.
 const LAST_WAIT: Duration = Duration::from_secs(10);
 
@@ -97,9 +96,7 @@ pub(crate) struct Reactor {
     pub(crate) children: HashMap<AttemptId, Child>,
     /// Those whose main process has ended.
     pub(crate) lingering: BTreeSet<AttemptId>,
-    /// Launched since the moment, of whom only the end is heard.
-    young: Vec<AttemptId>,
-    young_since: Instant,
+    young: Young,
     /// The attempt whose launch is neither refused nor among `children` yet.
     pub(crate) launching: Option<AttemptId>,
     pub(crate) pids: PidLog,
@@ -125,15 +122,14 @@ impl Reactor {
         epoll::add(&epoll, &bell.eventfd, key, edges).map_err(ExecError::setup("epoll"))?;
         Ok(Self {
             sink,
+            placement: Placement::new(spawner.path() == LaunchPath::Clone3, options.binding),
             options,
-            placement: Placement::new(spawner.path() == LaunchPath::Clone3),
             spawner,
             bell,
             epoll,
             children: HashMap::new(),
             lingering: BTreeSet::new(),
-            young: Vec::new(),
-            young_since: Instant::now(),
+            young: Young::new(Instant::now()),
             launching: None,
             pids: PidLog::new(),
             epoch: None,
@@ -179,15 +175,11 @@ impl Reactor {
     /// How long to wait if nothing happens; for ever when nothing runs and the caller has no deadline.
     fn patience(&self, deadline: Option<Instant>) -> Option<Duration> {
         let now = Instant::now();
-        if !self.young.is_empty() {
-            let grown_up = self.young_since + YOUTH;
-            return Some(deadline.map_or(grown_up, |at| at.min(grown_up)).saturating_duration_since(now));
-        }
         let lingering = self.deadlines().map(|(_, deadline)| deadline);
         let routine = (!self.children.is_empty()).then(|| now + HOUSEKEEPING.min(self.pids.longest_gap()));
         // A millisecond more, lest rounding wake us just before the moment.
         let own = lingering.chain(routine).min().map(|moment| moment + Duration::from_millis(1));
-        Some(own.into_iter().chain(deadline).min()?.saturating_duration_since(now))
+        Some(own.into_iter().chain(self.young.next()).chain(deadline).min()?.saturating_duration_since(now))
     }
 
     /// The children whose main process has ended, each with the next moment at which something is to be done about it.
@@ -298,10 +290,7 @@ impl Reactor {
         let heard = epoll::add(&self.epoll, &child.pidfd, Watch::Main.key(attempt), once);
         self.children.insert(attempt, child);
         self.launching = None;
-        if self.young.is_empty() {
-            self.young_since = born;
-        }
-        self.young.push(attempt);
+        self.young.born(attempt, born);
         if let Err(error) = heard {
             self.end_unheard(attempt, error);
         }
@@ -309,14 +298,9 @@ impl Reactor {
 
     /// Children that have lived for a while are told, and their streams listened to.
     fn grow_up(&mut self, now: Instant) {
-        if self.young.is_empty() || now < self.young_since + YOUTH {
-            return;
-        }
-        self.young_since = now;
-        for attempt in std::mem::take(&mut self.young) {
+        for attempt in self.young.due(now) {
             if let Birth::Pending = self.birth(attempt, false) {
-                // A program on a slow file system: in a millisecond again.
-                self.young.push(attempt);
+                self.young.put_off(attempt);
                 continue;
             }
             let Some(child) = self.children.get_mut(&attempt) else { continue };

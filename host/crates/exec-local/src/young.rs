@@ -1,0 +1,107 @@
+//! Who was born a moment ago, of whom only the end is heard yet.
+
+use std::time::{Duration, Instant};
+
+use orchestrator_core::AttemptId;
+
+/// A child that lives for so long is told and its streams are listened to; one that ends sooner is told with its end.
+const YOUTH: Duration = Duration::from_millis(1);
+/// A program that is not loaded by then, from a slow file system, is asked for at ever longer intervals, up to this one.
+const LONGEST: Duration = Duration::from_millis(64);
+
+/// Children whose start was not told.
+#[derive(Debug)]
+pub(crate) struct Young {
+    /// Launched since the moment.
+    fresh: Vec<AttemptId>,
+    since: Instant,
+    /// Grown up, but not their program yet: asked for again at the moment.
+    slow: Vec<AttemptId>,
+    again: Instant,
+    pause: Duration,
+}
+
+impl Young {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self { fresh: Vec::new(), since: now, slow: Vec::new(), again: now, pause: YOUTH }
+    }
+
+    /// One was born.
+    pub(crate) fn born(&mut self, attempt: AttemptId, now: Instant) {
+        if self.fresh.is_empty() {
+            self.since = now;
+        }
+        self.fresh.push(attempt);
+    }
+
+    /// When somebody is to be looked at.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        let grown_up = (!self.fresh.is_empty()).then(|| self.since + YOUTH);
+        let asked = (!self.slow.is_empty()).then_some(self.again);
+        grown_up.into_iter().chain(asked).min()
+    }
+
+    /// Those who are to be looked at now; nobody remembers them any more.
+    pub(crate) fn due(&mut self, now: Instant) -> Vec<AttemptId> {
+        let mut due = Vec::new();
+        if now >= self.since + YOUTH {
+            self.since = now;
+            due.append(&mut self.fresh);
+        }
+        if self.slow.is_empty() {
+            self.pause = YOUTH;
+            self.again = now + YOUTH;
+        } else if now >= self.again {
+            due.append(&mut self.slow);
+            self.pause = LONGEST.min(self.pause * 2);
+            self.again = now + self.pause;
+        }
+        due
+    }
+
+    /// One that was due is not its program yet.
+    pub(crate) fn put_off(&mut self, attempt: AttemptId) {
+        self.slow.push(attempt);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_does_not_become_its_program_is_asked_for_ever_less_often_and_holds_nobody_else_up() {
+        let begin = Instant::now();
+        let at = |millis| begin + Duration::from_millis(millis);
+        let mut young = Young::new(begin);
+        young.born(AttemptId(1), begin);
+        let mut looks = 0;
+        while let Some(next) = young.next().filter(|next| *next < at(1000)) {
+            for attempt in young.due(next) {
+                young.put_off(attempt);
+            }
+            looks += 1;
+        }
+        assert!((10..=25).contains(&looks), "{looks}");
+        young.born(AttemptId(2), at(1000));
+        assert!(young.next().unwrap() <= at(1001));
+        assert!(young.due(at(1001)).contains(&AttemptId(2)));
+    }
+
+    #[test]
+    fn after_a_slow_one_the_next_is_asked_for_soon_again() {
+        let begin = Instant::now();
+        let mut young = Young::new(begin);
+        for round in 0..2 {
+            young.born(AttemptId(round), begin);
+            let now = young.next().unwrap();
+            assert_eq!(young.due(now), [AttemptId(round)]);
+            young.put_off(AttemptId(round));
+            assert_eq!(young.next(), Some(now + YOUTH), "{round}");
+            let now = now + 100 * YOUTH;
+            assert_eq!(young.due(now), [AttemptId(round)]);
+            assert_eq!(young.next(), None);
+            young.due(now);
+        }
+    }
+}
