@@ -99,6 +99,9 @@ pub struct SystemSample {
     pub load1: f64,
     /// Processes on the machine.
     pub processes: u64,
+    /// The largest resident memory that the host itself ever had; a process that it starts is counted with that at least.
+    #[serde(default)]
+    pub own_peak: Bytes,
 }
 
 impl SystemSample {

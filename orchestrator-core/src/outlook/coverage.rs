@@ -82,7 +82,7 @@ fn run(tasks: &[Task], places: usize, ask: &[f64]) -> Vec<(f64, f64, f64, f64)> 
         outlook.done(one.promise.as_ref(), task.seconds);
         let size = task.size as f64;
         let took = Took { seconds: task.seconds, cpu: task.seconds, io: size, peak: size, output: None };
-        let _drift = outlook.completed(stamp(now), Some(task.size), one.promise.as_ref(), took);
+        outlook.completed(stamp(now), Some(task.size), one.promise.as_ref(), took);
         done += 1;
     }
     said.into_iter().map(|(likely, low, high, at)| (likely, low, high, now - at)).collect()

@@ -20,6 +20,9 @@ const RECALLED: usize = 30;
 const RECALLED_IN_ALL: usize = 150;
 /// From so many results on the usual residual of results of earlier runs is known.
 const JUDGED: usize = 10;
+/// A process begins with its parent's largest resident memory as its own, so a peak up to this multiple of the host's says
+/// "at most this".
+const BEYOND_OWN: f64 = 1.2;
 /// Nothing is said of the end in the first moments of a run.
 const FIRST_MOMENTS: Duration = Duration::from_secs(1);
 
@@ -64,6 +67,10 @@ pub(crate) struct Outlook {
     errors: Errors,
     memory: Drift,
     cpu: Drift,
+    /// Peak memory below which nothing can be told, bytes.
+    floor: f64,
+    /// Results since the last reading that are to be held against what was said of them.
+    unjudged: Vec<(Took, Promise)>,
     earlier: VecDeque<Completed>,
     first: Option<FirstEta>,
     second: u64,
@@ -101,15 +108,14 @@ impl Outlook {
         self.pace.done(promise.map_or(ran, |promise| promise.seconds.p50));
     }
 
-    /// A task ended well. What has changed, if tasks have begun to take another multiple of what was said, and how many of the
-    /// last results are of the new kind.
+    /// A task ended well.
     pub(crate) fn completed(
         &mut self,
         now: Timestamp,
         size: Option<u64>,
         promise: Option<&Promise>,
         took: Took,
-    ) -> Option<(Drifted, usize)> {
+    ) {
         let second = now.0 / 1_000_000;
         if second != self.second {
             (self.second, self.learned) = (second, 0);
@@ -120,27 +126,45 @@ impl Outlook {
         }
         // What came earlier is learned first: else a change since then would be taken for what was always so.
         if self.learned >= LEARNED_A_SECOND || !self.earlier.is_empty() {
-            return None;
+            return;
         }
         self.learned += 1;
         self.model.observe(size, took);
-        let promise = within?;
-        let memory = self.memory.observe(residual(took.peak, promise.peak_bytes.p50));
+        self.unjudged.extend(within.map(|promise| (took, *promise)));
+    }
+
+    /// Holds what ended since the last reading against what was said of it, by a host whose own resident memory was
+    /// `own_peak` at most so far. What has changed, if tasks have begun to take another multiple of what was said, and how many of
+    /// the last results are of the new kind.
+    pub(crate) fn judge(&mut self, own_peak: Bytes) -> Option<(Drifted, usize)> {
+        self.floor = BEYOND_OWN * own_peak.0 as f64;
+        let results = std::mem::take(&mut self.unjudged);
+        let all = results.len();
+        for (at, (took, promise)) in results.into_iter().enumerate() {
+            if let Some((drifted, count)) = self.compare(took, promise) {
+                // Those that came after the alarm are of the new kind too.
+                let count = (count + all - at - 1).max(3);
+                self.model.forget_all_but(count);
+                (self.memory, self.cpu, self.earlier) = Default::default();
+                self.relearned += 1;
+                return Some((drifted, count));
+            }
+        }
+        None
+    }
+
+    fn compare(&mut self, took: Took, promise: Promise) -> Option<(Drifted, usize)> {
+        let memory = self.memory.observe(beyond(self.floor, took.peak, promise.peak_bytes.p50));
         let cpu = self.cpu.observe(residual(took.cpu.max(0.01), promise.cpu_seconds.p50.max(0.01)));
-        let (drifted, count) = match (memory, cpu) {
-            (Some((factor, count)), _) => (Drifted::Memory(factor), count),
+        match (memory, cpu) {
+            (Some((factor, count)), _) => Some((Drifted::Memory(factor), count)),
             // Of two that change together memory is worth more to know.
             (None, Some((factor, count))) => match self.memory.leans() {
-                Some((more, since)) => (Drifted::Memory(more), since),
-                None => (Drifted::Cpu(factor), count),
+                Some((more, since)) => Some((Drifted::Memory(more), since)),
+                None => Some((Drifted::Cpu(factor), count)),
             },
-            (None, None) => return None,
-        };
-        let count = count.max(3);
-        self.model.forget_all_but(count);
-        (self.memory, self.cpu, self.earlier) = (Drift::default(), Drift::default(), VecDeque::new());
-        self.relearned += 1;
-        Some((drifted, count))
+            (None, None) => None,
+        }
     }
 
     /// Takes in some results of earlier runs.
@@ -148,7 +172,7 @@ impl Outlook {
         for one in self.earlier.drain(..self.earlier.len().min(RECALLED)) {
             let said = self.model.predict(one.input).filter(|_| self.model.results() >= JUDGED);
             if let Some(said) = said {
-                self.memory.settle(residual(one.peak, said.peak_bytes.p50));
+                self.memory.settle(beyond(self.floor, one.peak, said.peak_bytes.p50));
                 self.cpu.settle(residual(one.cpu.max(0.01), said.cpu_seconds.p50.max(0.01)));
             }
             let took = Took { seconds: one.seconds, cpu: one.cpu, io: one.io, peak: one.peak, output: None };
@@ -248,6 +272,11 @@ fn residual(came: f64, said: f64) -> f64 {
     (came.max(1e-9) / said.max(1e-9)).ln()
 }
 
+/// The residual as far as both are above a floor.
+fn beyond(floor: f64, came: f64, said: f64) -> f64 {
+    residual(came.max(floor), said.max(floor))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -280,7 +309,8 @@ mod tests {
             now += size as f64 / 1e6;
             outlook.advance(at(now), 1);
             outlook.done(promise.as_ref(), size as f64 / 1e6);
-            assert_eq!(outlook.completed(at(now), Some(size), promise.as_ref(), took(size, 1.0)), None);
+            outlook.completed(at(now), Some(size), promise.as_ref(), took(size, 1.0));
+            assert_eq!(outlook.judge(Bytes(0)), None);
             outlook.read(0, std::iter::empty());
         }
         now
@@ -347,13 +377,40 @@ mod tests {
         for size in sizes(59) {
             let promise = outlook.model.predict(Some(size));
             now += 1.0;
-            told.extend(outlook.completed(at(now), Some(size), promise.as_ref(), took(size, 2.1)));
+            outlook.completed(at(now), Some(size), promise.as_ref(), took(size, 2.1));
+            told.extend(outlook.judge(Bytes(0)));
             outlook.read(0, std::iter::empty());
         }
         let [(Drifted::Memory(factor), _)] = told[..] else { panic!("{told:?}") };
         assert!((factor / 2.1 - 1.0).abs() < 0.1, "{factor}");
         let after = outlook.model.predict(Some(30_000_000)).unwrap().peak_bytes.p50;
         assert!((after / (2.1 * 9e7) - 1.0).abs() < 0.1, "{after}");
+    }
+
+    /// A task's peak is never below the host's: one that grows is no change of tasks that need less than it does.
+    #[test]
+    fn a_host_that_grows_is_no_change_of_tasks_and_a_task_that_grows_beyond_it_is() {
+        let ends = |outlook: &mut Outlook, from: u32, own: f64, peak: f64| {
+            let (mut told, mut promise) = (Vec::new(), None);
+            for i in 0..40 {
+                if i % 8 == 0 {
+                    promise = outlook.model.predict(Some(1000));
+                }
+                let took = Took { peak: peak.max(own), ..took(1000, 1.0) };
+                outlook.completed(at(f64::from(from + i)), Some(1000), promise.as_ref(), took);
+                if i % 8 == 7 {
+                    told.extend(outlook.judge(Bytes(own as u64)));
+                    outlook.read(0, std::iter::empty());
+                }
+            }
+            told
+        };
+        let mut outlook = Outlook::default();
+        assert_eq!(ends(&mut outlook, 0, 20e6, 2e6), []);
+        assert_eq!(ends(&mut outlook, 40, 40e6, 2e6), []);
+        assert_eq!(ends(&mut outlook, 80, 45e6, 2e6), []);
+        let told = ends(&mut outlook, 120, 45e6, 150e6);
+        assert!(matches!(told[..], [(Drifted::Memory(factor), 3..)] if factor > 1.5), "{told:?}");
     }
 
     #[test]

@@ -57,6 +57,9 @@ impl Scheduler {
 
     /// A reading: expectations are renewed, and said for the first time once they mean something.
     pub(super) fn look_ahead(&mut self, system: &SystemSample, now: Timestamp) {
+        if let Some((what, keep)) = self.outlook.judge(system.own_peak) {
+            self.relearn(what, keep, now);
+        }
         let frozen = self.live.values().filter(|attempt| attempt.frozen.is_some()).count();
         let running: Vec<_> = self.under_way(now).collect();
         self.outlook.read(u32::try_from(frozen).unwrap_or(u32::MAX), running.iter().copied());
@@ -102,9 +105,7 @@ impl Scheduler {
         };
         self.outlook.done(attempt.promise.as_ref(), took.seconds);
         self.reserved.remove(&attempt.task);
-        if let Some((what, keep)) = self.outlook.completed(now, size, attempt.promise.as_ref(), took) {
-            self.relearn(what, keep, now);
-        }
+        self.outlook.completed(now, size, attempt.promise.as_ref(), took);
     }
 
     fn relearn(&mut self, what: Drifted, keep: usize, now: Timestamp) {

@@ -11,7 +11,7 @@ use orchestrator_core::metrics::SystemSample;
 use crate::cpu::CpuWatch;
 use crate::disk::DiskWatch;
 use crate::memory::MemoryWatch;
-use crate::text::KernelFile;
+use crate::text::{KernelFile, field};
 
 /// Watches the machine.
 #[derive(Debug)]
@@ -21,6 +21,7 @@ pub(crate) struct SystemWatch {
     disk: DiskWatch,
     load: KernelFile,
     processes: ProcessCount,
+    own: KernelFile,
 }
 
 impl SystemWatch {
@@ -31,6 +32,7 @@ impl SystemWatch {
             disk: DiskWatch::new(output_directory),
             load: KernelFile::open("/proc/loadavg"),
             processes: ProcessCount::new(),
+            own: KernelFile::open("/proc/self/status"),
         }
     }
 
@@ -54,6 +56,7 @@ impl SystemWatch {
             disk_write_ops_per_second: rates.write_ops,
             load1: load1(self.load.read()),
             processes: self.processes.now(),
+            own_peak: Bytes(field(self.own.read(), "VmHWM").unwrap_or(0) * 1024),
         }
     }
 }

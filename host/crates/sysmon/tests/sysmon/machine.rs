@@ -18,6 +18,7 @@ fn a_reading_is_plausible() {
     assert_eq!(sample.memory_total.0, sample.memory_used.0 + sample.memory_available.0);
     assert!(sample.disk_percent > 0.0 && sample.disk_percent <= 100.0, "{sample:?}");
     assert!(sample.processes >= 2 && sample.load1 >= 0.0, "{sample:?}");
+    assert!((1 << 20..sample.memory_total.0).contains(&sample.own_peak.0), "{sample:?}");
     assert_eq!(probe.cost().system_calls, 1);
     assert!(!probe.cost().cpu.is_zero());
 }
