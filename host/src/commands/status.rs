@@ -148,10 +148,7 @@ fn live_lines(live: &Live) -> Vec<String> {
     lines.extend(forecast::lines(&snapshot.forecast));
     match snapshot.eta {
         Some(eta) => lines.push(forecast::left(&eta)),
-        None if snapshot.scan_finished && snapshot.counts.pending > 0 => {
-            lines.push("calibrating: how long is left is known after the first results".to_owned());
-        }
-        None => {}
+        None => lines.extend(progress::unknown(snapshot).map(str::to_owned)),
     }
     lines
 }

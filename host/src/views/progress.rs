@@ -131,11 +131,20 @@ fn time(snapshot: &Snapshot) -> String {
     match snapshot.eta {
         _ if snapshot.stopping => format!("{elapsed}, ending early: nothing new is started"),
         Some(eta) => format!("{elapsed}, {}", super::forecast::left(&eta)),
-        None if snapshot.counts.pending > 0 && snapshot.scan_finished => {
-            format!("{elapsed}, calibrating: how long is left is known after the first results")
-        }
-        None => elapsed,
+        None => match unknown(snapshot) {
+            Some(why) => format!("{elapsed}, {why}"),
+            None => elapsed,
+        },
     }
+}
+
+/// What is said while nothing can be said of the end.
+pub(crate) fn unknown(snapshot: &Snapshot) -> Option<&'static str> {
+    let waits = snapshot.scan_finished && snapshot.counts.pending > 0;
+    waits.then(|| match snapshot.counts.calibrating {
+        0 => "time left is not known yet",
+        _ => "calibrating: how long is left is known after the first results",
+    })
 }
 
 #[cfg(test)]
@@ -223,6 +232,15 @@ pub(crate) mod tests {
         let lines = block(&early, thresholds(), 100, Style::PLAIN);
         assert_eq!(lines[0], "412 done of 1 000 found so far, 3 failed, 2 retried, 1 flaky, 8 running");
         assert_eq!(lines[3], "1m 23s");
+    }
+
+    #[test]
+    fn calibration_is_named_only_while_something_is_measured() {
+        let unknown = Snapshot { eta: None, ..snapshot() };
+        let last = |snapshot: &Snapshot| block(snapshot, thresholds(), 100, Style::PLAIN)[3].clone();
+        assert_eq!(last(&unknown), "1m 23s, time left is not known yet");
+        let counts = Counts { calibrating: 2, ..unknown.counts };
+        assert!(last(&Snapshot { counts, ..unknown }).contains("calibrating"));
     }
 
     #[test]

@@ -105,7 +105,7 @@ impl Expectations {
         self.cpu.observe(&features, took.cpu);
         self.io.observe(&features, took.io);
         self.memory.observe(&features, Bytes(took.peak.max(0.0) as u64), took.seconds);
-        if let Some(output) = took.output {
+        if let Some(output) = took.output.filter(|bytes| *bytes > 0.0) {
             self.output.observe(&features, output);
         }
         if let Some(size) = input {

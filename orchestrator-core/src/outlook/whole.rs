@@ -23,8 +23,11 @@ const JUDGED: usize = 10;
 /// A process begins with its parent's largest resident memory as its own, so a peak up to this multiple of the host's says
 /// "at most this".
 const BEYOND_OWN: f64 = 1.2;
-/// Nothing is said of the end in the first moments of a run.
+/// Nothing is said of the end in the first moments of a run …
 const FIRST_MOMENTS: Duration = Duration::from_secs(1);
+/// … and where nothing was known before it, not before so much time or this share of the work.
+const COLD: Duration = Duration::from_secs(15);
+const COLD_SHARE: f64 = 0.05;
 
 /// What was first said of the end.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -72,6 +75,10 @@ pub(crate) struct Outlook {
     /// Results since the last reading that are to be held against what was said of them.
     unjudged: Vec<(Took, Promise)>,
     earlier: VecDeque<Completed>,
+    /// Whether results of earlier runs were known.
+    warm: bool,
+    /// Tasks that are final.
+    finals: u64,
     first: Option<FirstEta>,
     second: u64,
     learned: u32,
@@ -83,7 +90,8 @@ impl Outlook {
     /// An outlook that earlier runs' results are taken into, a few with each reading.
     pub(crate) fn new(earlier: Vec<Completed>) -> Self {
         let from = earlier.len().saturating_sub(RECALLED_IN_ALL);
-        Self { earlier: earlier.into_iter().skip(from).collect(), ..Self::default() }
+        let warm = !earlier.is_empty();
+        Self { earlier: earlier.into_iter().skip(from).collect(), warm, ..Self::default() }
     }
 
     /// A task waits.
@@ -105,6 +113,7 @@ impl Outlook {
 
     /// An attempt ended after which its task is final: its work is done.
     pub(crate) fn done(&mut self, promise: Option<&Promise>, ran: f64) {
+        self.finals += 1;
         self.pace.done(promise.map_or(ran, |promise| promise.seconds.p50));
     }
 
@@ -207,7 +216,9 @@ impl Outlook {
         elapsed: Duration,
         running: impl Iterator<Item = (f64, Option<Promise>)>,
     ) -> Option<Eta> {
-        if elapsed < FIRST_MOMENTS || !self.model.knows() {
+        let share = self.finals as f64 / (self.finals + self.backlog.total()).max(1) as f64;
+        let early = !self.warm && elapsed < COLD && share < COLD_SHARE;
+        if elapsed < FIRST_MOMENTS || early || !self.model.knows() {
             return None;
         }
         let mut rest = Rest::default();
@@ -349,6 +360,20 @@ mod tests {
         outlook.read(0, std::iter::empty());
         let eta = outlook.eta(Duration::from_secs(2), std::iter::empty()).unwrap();
         assert!((eta.likely.as_secs_f64() - 5.0).abs() < 1.0, "{eta:?}");
+    }
+
+    #[test]
+    fn without_earlier_results_nothing_is_said_of_the_end_before_a_twentieth_or_a_while() {
+        let mut outlook = Outlook::default();
+        learned(&mut outlook);
+        (0..2000).for_each(|_| outlook.queued(Some(5_000_000)));
+        outlook.read(0, std::iter::empty());
+        let said = |outlook: &Outlook, seconds| {
+            outlook.eta(Duration::from_secs(seconds), std::iter::empty()).is_some()
+        };
+        assert!(!said(&outlook, 14) && said(&outlook, 15));
+        (0..60).for_each(|_| outlook.done(None, 5.0));
+        assert!(said(&outlook, 14));
     }
 
     #[test]

@@ -80,7 +80,7 @@ impl Scheduler {
     /// Says once, and early, that the outputs of what is left will not fit below the threshold.
     fn check_space(&mut self, system: &SystemSample, running: &[(f64, Option<Promise>)]) {
         let Some(needed) = self.outlook.output(running.iter().copied()) else { return };
-        let threshold = self.policy.law.map_or(1.0, |law| law.disk_threshold);
+        let threshold = self.policy.disk_threshold;
         let filled = system.disk_percent / 100.0;
         if filled >= 1.0 || system.disk_available.0 == 0 {
             return;
@@ -113,6 +113,14 @@ impl Scheduler {
             control.relearn(keep);
         }
         self.record(Fact::Relearned { what, at: now });
+    }
+
+    /// The task is final: nothing is reserved for it any more.
+    pub(super) fn forget_reservation(&mut self, task: TaskId) {
+        self.reserved.remove(&task);
+        if let Some(control) = &mut self.control {
+            control.forget(task);
+        }
     }
 
     /// The attempt died for want of memory after it had used so much: the next one reserves the next rung of the ladder.

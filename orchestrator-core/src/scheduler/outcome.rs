@@ -225,6 +225,7 @@ impl Scheduler {
                 self.failed_here += 1;
                 let ran = attempt.usage.map_or(0.0, |usage| usage.wall.as_secs_f64());
                 self.outlook.done(attempt.promise.as_ref(), ran);
+                self.forget_reservation(task);
                 self.record(Fact::TaskFailed { task, attempt: id, reason, at: now });
             }
         }

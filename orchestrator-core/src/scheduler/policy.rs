@@ -20,6 +20,8 @@ pub struct Policy {
     pub limits: CapacityLimits,
     /// The control law's rules, where it decides (`concurrency.mode: auto`); its `min` and `max` are those of `limits`.
     pub law: Option<ControlRules>,
+    /// Share of the output file system that may be filled, 0–1 (`resource_limits.disk_usage_threshold_percent`).
+    pub disk_threshold: f64,
     /// Instances of the bundled plugin that looks at CPU, memory and disk, as the control law does: their surplus stops no
     /// work where the law decides.
     pub covered: Vec<String>,
@@ -62,6 +64,7 @@ impl Policy {
                 fixed: config.concurrency.mode == ConcurrencyMode::Fixed,
             },
             law: ControlRules::in_force(config),
+            disk_threshold: ControlRules::of(config).disk_threshold,
             covered: config
                 .plugins
                 .capacity

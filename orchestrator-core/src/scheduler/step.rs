@@ -114,7 +114,8 @@ impl Scheduler {
     pub fn new(policy: Policy, restored: Restored) -> Self {
         let KnownTasks(tasks) = restored.tasks;
         let mut answers = Answers::new(policy.limits, policy.capacity_plugins);
-        let earlier = restored.learned.as_ref().map(|learned| learned.completed.clone()).unwrap_or_default();
+        let learned = restored.learned.iter().flat_map(|learned| &learned.completed);
+        let earlier = learned.filter(|one| one.is_sane()).copied().collect();
         let control =
             law_of(&policy).map(|rules| Control::restore(rules, &restored.learned.unwrap_or_default()));
         if control.is_some() {

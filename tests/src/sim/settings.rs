@@ -148,6 +148,7 @@ impl Settings {
         Policy {
             limits: limits(chance),
             law: (self.law && chance.hits(850)).then(|| rules(chance)),
+            disk_threshold: ControlRules::default().disk_threshold,
             covered: Vec::new(),
             capacity_plugins: self.plugins,
             calibration: self.calibration,

@@ -54,7 +54,7 @@ impl Control {
         Ok(())
     }
 
-    fn is_free(&self) -> bool {
+    pub(super) fn is_free(&self) -> bool {
         let running = self.fleet.len();
         let max = self.rules.max.unwrap_or(u32::MAX).max(1) as usize;
         running == 0 || running < (self.rules.min as usize).min(max)

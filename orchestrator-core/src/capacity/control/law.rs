@@ -61,6 +61,8 @@ pub struct Control {
     pub(super) floors: BTreeMap<TaskId, f64>,
     /// Memory in use that is not ours, bytes.
     pub(super) others: f64,
+    /// What others had left of the allowed memory when margins last decided about a start, bytes.
+    pub(super) room: f64,
     /// The last moment heard of, and the last reading, s.
     pub(super) now: Option<f64>,
     pub(super) sampled_at: Option<f64>,
@@ -100,6 +102,7 @@ impl Control {
             raised: BTreeMap::new(),
             floors: BTreeMap::new(),
             others: 0.0,
+            room: f64::INFINITY,
             now: None,
             sampled_at: None,
             integral: 0.0,
@@ -173,6 +176,9 @@ impl Control {
             share: None,
             life: Life::default(),
         };
+        if !self.is_free() {
+            self.room = self.allowed_memory() - self.others;
+        }
         self.forecast.add(&course, &self.growth);
         self.fleet.insert(attempt, member);
         self.active += 1;

@@ -35,16 +35,18 @@ impl Control {
             self.limit.begin(machine.cores);
         }
         let since = self.sampled_at.replace(now).map_or(0.0, |before| now - before);
-        self.measure(now, since, attempts);
+        let own = self.measure(now, since, attempts);
         self.renew();
         let others = self.other_bounds();
         let lately = self.mean_active.max(self.active as f64);
         let moment = Moment { now, active: lately, others, cores: machine.cores };
         self.limit.decide(moment, &self.progress, &self.knees);
+        // What others took since margins decided is no fault of theirs.
+        let failed = machine.memory_used > self.allowed_memory() && own > self.room;
         if !self.fleet.is_empty() {
-            self.vigilance.read(machine.memory_used > self.allowed_memory());
+            self.vigilance.read(failed, since);
         }
-        let out = self.intervene(now);
+        let out = self.intervene(now, failed);
         self.active = active(&self.fleet);
         let lately = self.mean_active.max(self.active as f64);
         self.pace = (PACE * lately) as usize + 1;
@@ -60,7 +62,7 @@ impl Control {
 
     /// What lies above the user's maximum or a plugin's word is none of the freezer's business: it ends by itself, or the
     /// plugins' surplus is stopped.
-    fn intervene(&mut self, now: f64) -> Vec<Intervention> {
+    fn intervene(&mut self, now: f64, failed: bool) -> Vec<Intervention> {
         let cpu = self.cpu.bound(self.machine.cores, self.rules.cpu_threshold);
         let others = cpu.map_or(f64::INFINITY, f64::from);
         let allowed = (self.rules.memory_threshold * self.machine.memory_total).max(1.0);
@@ -76,7 +78,9 @@ impl Control {
             let Intervention::Evict(attempt) = intervention else { continue };
             let Some(member) = self.fleet.remove(attempt) else { continue };
             self.forecast.remove(&member.course, &self.growth);
-            self.vigilance.evicted();
+            if failed {
+                self.vigilance.evicted();
+            }
             let raised = self.raised.get(&member.candidate.task).copied().unwrap_or(1.0);
             let law = (member.need.mean / raised).max(1.0);
             let wanted = AFTER_EVICTION * (member.rss().max(member.expected.mean) / law).max(1.0);
@@ -85,7 +89,8 @@ impl Control {
         out
     }
 
-    fn measure(&mut self, now: f64, seconds: f64, attempts: &[AttemptReading]) {
+    /// Our own memory in use, bytes.
+    fn measure(&mut self, now: f64, seconds: f64, attempts: &[AttemptReading]) -> f64 {
         let mut own = 0.0;
         for reading in attempts {
             let Some(member) = self.fleet.get_mut(&reading.attempt) else { continue };
@@ -100,7 +105,7 @@ impl Control {
         let moved = std::mem::take(&mut self.moved);
         let integral = std::mem::replace(&mut self.integral_sampled, self.integral);
         if seconds <= 0.0 {
-            return;
+            return own;
         }
         let speed = moved.speed.map(|speed| speed / seconds);
         let rate = Rate { io: moved.io / seconds, cpu: moved.cpu / seconds, speed };
@@ -110,6 +115,7 @@ impl Control {
             self.cpu.sampled(rate.cpu, self.mean_active, seconds);
             self.limit.sampled(now, seconds, self.mean_active, rate);
         }
+        own
     }
 
     /// What runs is expected to need something else in the light of what was completed and of what it uses.

@@ -2,12 +2,19 @@
 
 use super::law::Control;
 use super::reading::Candidate;
+use crate::TaskId;
 
 impl Control {
     /// A task died for want of memory: its next attempt reserves at least so many bytes.
     pub fn reserve_at_least(&mut self, candidate: Candidate, bytes: f64) {
         let floor = self.floors.entry(candidate.task).or_insert(0.0);
         *floor = floor.max(bytes);
+    }
+
+    /// A task is given up: what it was to reserve more than others is forgotten.
+    pub fn forget(&mut self, task: TaskId) {
+        self.floors.remove(&task);
+        self.raised.remove(&task);
     }
 
     /// Tasks are not what they were: all results but the last `keep` are forgotten.
@@ -62,6 +69,26 @@ mod tests {
         assert_eq!(law.may_start(candidate(41)), Ok(()));
         law.reserve_at_least(candidate(40), 2e9);
         assert!(law.may_start(candidate(40)).is_err(), "a reservation does not shrink");
+        law.forget(TaskId(40));
+        assert_eq!(law.may_start(candidate(40)), Ok(()));
+    }
+
+    #[test]
+    fn other_peoples_memory_makes_no_margin_wider_and_our_own_does() {
+        let minute = |others: f64, own: f64| {
+            let mut law = known();
+            law.set_rules(ControlRules { freeze: false, evict: false, ..ControlRules::default() });
+            law.started(Timestamp(31_000_000), AttemptId(31), candidate(31));
+            for second in 32..92 {
+                let machine = MachineReading { memory_used: others + 2.0 * own, ..law.machine };
+                let readings =
+                    [30, 31].map(|id| AttemptReading { attempt: AttemptId(id), cpu: 0.1, io: 1e5, rss: own });
+                law.sampled(Timestamp(second * 1_000_000), machine, &readings);
+            }
+            law.vigilance.factor()
+        };
+        assert_eq!(minute(14e9, 0.5e9), 1.0);
+        assert!(minute(1e9, 7e9) > 1.5);
     }
 
     #[test]

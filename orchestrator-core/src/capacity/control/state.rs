@@ -25,7 +25,7 @@ pub struct Completed {
 
 impl Completed {
     /// Whether it can be learned from.
-    pub(super) fn is_sane(&self) -> bool {
+    pub(crate) fn is_sane(&self) -> bool {
         [self.peak, self.cpu, self.io, self.seconds].iter().all(|value| value.is_finite() && *value >= 0.0)
     }
 }
