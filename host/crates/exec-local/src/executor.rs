@@ -109,8 +109,8 @@ impl Executor for LocalExecutor {
         }
     }
 
-    fn signal(&mut self, attempt: AttemptId, signal: StopSignal, scope: SignalScope) {
-        self.guarded(|reactor| reactor.signal(attempt, signal, scope));
+    fn signal(&mut self, attempts: &[AttemptId], signal: StopSignal, scope: SignalScope) {
+        self.guarded(|reactor| reactor.signal(attempts, signal, scope));
     }
 
     fn signal_all(&mut self, signal: StopSignal) {

@@ -37,6 +37,7 @@ mod reap;
 mod registry;
 mod rescue;
 mod signal;
+mod signalling;
 mod spawn;
 mod stat;
 mod streams;

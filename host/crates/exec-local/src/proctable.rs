@@ -1,17 +1,20 @@
 //! Kinship of the machine's processes at one moment, and whose descendants they are.
 
-use std::collections::HashSet;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 
 use crate::pidlog::Candidates;
 use crate::registry;
 use crate::signal;
-use crate::stat::{Stat, has_environment, read_stat};
+use crate::stat::{Stat, environment, read_stat};
 
 /// Processes as they were seen.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ProcTable {
     entries: Vec<Stat>,
+    /// Environments of orphans that somebody asked for: every attempt asks for the same ones.
+    environments: RefCell<HashMap<u32, HashSet<Vec<u8>>>>,
 }
 
 /// An attempt's tree, for those who look for its members.
@@ -38,10 +41,12 @@ impl ProcTable {
         let entries = match candidates {
             Candidates::Numbers(numbers) => numbers.iter().filter_map(|&pid| read_stat(pid)).collect(),
             Candidates::Spans(_) | Candidates::Everywhere => {
+                #[cfg(test)]
+                LISTINGS.with(|listings| listings.set(listings.get() + 1));
                 every_pid().filter(|&pid| candidates.contain(pid)).filter_map(read_stat).collect()
             }
         };
-        Self { entries }
+        Self { entries, ..Self::default() }
     }
 
     /// Reads all processes.
@@ -81,7 +86,7 @@ impl ProcTable {
                 if grouped && entry.ppid == me {
                     members.ended.push(*entry);
                 }
-            } else if grouped || (entry.ppid == me && has_environment(entry.pid, key.marker)) {
+            } else if grouped || (entry.ppid == me && self.bears(entry.pid, key.marker)) {
                 tree.insert(entry.pid);
                 members.alive.push(*entry);
             }
@@ -89,6 +94,16 @@ impl ProcTable {
         drop(launched);
         self.close_over(&mut tree, &mut members.alive);
         members
+    }
+
+    /// Whether the process was started with this marker.
+    fn bears(&self, pid: u32, marker: &[Vec<u8>]) -> bool {
+        if marker.is_empty() {
+            return false;
+        }
+        let mut environments = self.environments.borrow_mut();
+        let environment = environments.entry(pid).or_insert_with(|| environment(pid));
+        marker.iter().all(|wanted| environment.contains(wanted))
     }
 
     /// Adds the living descendants of the tree until no more are found.
@@ -159,4 +174,10 @@ fn every_pid() -> impl Iterator<Item = u32> {
         .flatten()
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+#[cfg(test)]
+thread_local! {
+    /// How often this thread listed /proc.
+    pub(crate) static LISTINGS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }

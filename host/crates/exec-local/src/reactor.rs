@@ -4,7 +4,7 @@
 //! made of attempt ids, never of descriptor numbers, which may live on as duplicates in a child between its birth and
 //! its exec.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use orchestrator_core::AttemptId;
 use orchestrator_core::scheduler::SpawnFault;
-use orchestrator_ports::{ExecutorEvent, Launch, SignalScope, Sink, StopSignal};
+use orchestrator_ports::{ExecutorEvent, Launch, Sink};
 use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 use rustix::io::Errno;
 use rustix::process::Signal;
@@ -25,16 +25,14 @@ use crate::executor::Options;
 use crate::oom::OomWatch;
 use crate::pidlog::{Mark, PidLog};
 use crate::placement::Placement;
-use crate::proctable::{ProcTable, signal_each};
+use crate::proctable::ProcTable;
 use crate::spawn::{LaunchPath, Settled, Spawned, Spawner};
 use crate::young::Young;
-use crate::{reap, signal, sweep};
+use crate::{reap, sweep};
 
 const EVENTS_A_TURN: usize = 256;
 /// Looks after the births that happened during a look.
 const LOOKS: usize = 4;
-/// A tree that still grows after so many rounds of SIGKILL is left to the sweep after its main process's end.
-const KILL_ROUNDS: usize = 16;
 const BUFFER: usize = 64 * 1024;
 /// Counters are read and orphans reaped this often while attempts run.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
@@ -151,9 +149,8 @@ impl Reactor {
         self.bell.awake();
         match waited {
             Ok((events, _)) => {
-                for event in events {
-                    self.hear(event.data.u64());
-                }
+                let touched = events.iter().filter_map(|event| self.hear(event.data.u64())).collect();
+                sweep::advance(self, &touched);
             }
             Err(Errno::INTR) => {}
             Err(error) => tracing::error!(%error, "the executor cannot wait for its children"),
@@ -191,20 +188,18 @@ impl Reactor {
         })
     }
 
-    fn hear(&mut self, key: u64) {
+    /// Notes what happened. The attempt that goes on by it, if one does: all of a turn are seen to together.
+    fn hear(&mut self, key: u64) -> Option<AttemptId> {
         if key == BELL {
-            return;
+            return None;
         }
         let (attempt, watch) = Watch::from_key(key);
-        match watch {
+        let goes_on = match watch {
             Watch::Main => sweep::main_ended(self, attempt),
-            Watch::Stream(index) => {
-                if self.pump(attempt, index) == Pumped::Closed {
-                    sweep::advance(self, attempt);
-                }
-            }
-            Watch::Stray => sweep::advance(self, attempt),
-        }
+            Watch::Stream(index) => self.pump(attempt, index) == Pumped::Closed,
+            Watch::Stray => true,
+        };
+        goes_on.then_some(attempt)
     }
 
     /// Takes output of one stream, and lets the stream go when it is closed.
@@ -245,11 +240,6 @@ impl Reactor {
             }
             capture.finish();
         }
-    }
-
-    /// Kills every tree.
-    pub(crate) fn kill_trees(&mut self) {
-        self.signal_all(StopSignal(Signal::KILL.as_raw()));
     }
 
     /// Starts a process.
@@ -356,76 +346,6 @@ impl Reactor {
         (self.sink)(event);
     }
 
-    /// Signals one attempt.
-    pub(crate) fn signal(&mut self, attempt: AttemptId, number: StopSignal, scope: SignalScope) {
-        let Some(wanted) = known_signal(number) else { return };
-        let Some(child) = self.children.get_mut(&attempt) else { return };
-        let tree = scope == SignalScope::Tree;
-        let resume = child.orders.note(wanted, tree);
-        if tree {
-            self.signal_tree(attempt, wanted);
-            if resume {
-                // A stopped process does not hear that it is to end before it goes on.
-                self.signal_tree(attempt, Signal::CONT);
-            }
-        } else if matches!(child.phase, Phase::Running) {
-            signal::to_pidfd(&child.pidfd, wanted);
-            if resume {
-                signal::to_pidfd(&child.pidfd, Signal::CONT);
-            }
-        }
-        if tree && wanted == Signal::KILL {
-            sweep::kill_now(self, attempt);
-        }
-    }
-
-    /// Signals all trees, with one look at the processes for all of them. After SIGKILL, descendants born meanwhile fall
-    /// in the sweeps that follow the ends of the main processes.
-    pub(crate) fn signal_all(&mut self, number: StopSignal) {
-        let Some(wanted) = known_signal(number) else { return };
-        self.pids.observe();
-        let Some(oldest) = self.children.values().map(|child| child.mark).min() else { return };
-        let table = self.look(oldest);
-        for child in self.children.values_mut() {
-            let members = table.members(child.key()).alive;
-            let outside: Vec<_> = members.into_iter().filter(|member| member.pgid != child.pid).collect();
-            let resume = child.orders.note(wanted, true).then_some(Signal::CONT);
-            for wanted in [Some(wanted), resume].into_iter().flatten() {
-                child.signal_group(wanted);
-                signal_each(&outside, wanted);
-            }
-        }
-        if wanted == Signal::KILL {
-            let attempts: Vec<AttemptId> = self.children.keys().copied().collect();
-            for attempt in attempts {
-                sweep::kill_now(self, attempt);
-            }
-        }
-    }
-
-    /// Signals the group, and descendants outside it: these are looked up first, while their parents still live to
-    /// vouch for them. SIGKILL is repeated while new ones appear.
-    fn signal_tree(&mut self, attempt: AttemptId, wanted: Signal) {
-        let rounds = if wanted == Signal::KILL { KILL_ROUNDS } else { 1 };
-        let Some(pid) = self.children.get(&attempt).map(|child| child.pid) else { return };
-        let mut reached = HashSet::new();
-        for round in 0..rounds {
-            let mut members = sweep::members(self, attempt).unwrap_or_default();
-            if round == 0
-                && let Some(child) = self.children.get(&attempt)
-            {
-                child.signal_group(wanted);
-            }
-            members
-                .alive
-                .retain(|member| member.pgid != pid && reached.insert((member.pid, member.start_ticks)));
-            if members.alive.is_empty() {
-                return;
-            }
-            signal_each(&members.alive, wanted);
-        }
-    }
-
     /// The processes born since the mark, with those born during the look itself, so that none slips through by being
     /// born behind the reader's back. Empty, without a look, when no numbers were given to others.
     pub(crate) fn look(&mut self, since: Mark) -> ProcTable {
@@ -453,10 +373,8 @@ impl Reactor {
         self.grow_up(now);
         self.placement.review(now);
         let due = self.deadlines().filter(|(_, deadline)| *deadline <= now);
-        let attempts: Vec<AttemptId> = due.map(|(attempt, _)| attempt).collect();
-        for attempt in attempts {
-            sweep::advance(self, attempt);
-        }
+        let attempts: BTreeSet<AttemptId> = due.map(|(attempt, _)| attempt).collect();
+        sweep::advance(self, &attempts);
         if self.children.is_empty() {
             return;
         }
@@ -477,12 +395,4 @@ impl Reactor {
             let _ = reap::reap(pid);
         }
     }
-}
-
-fn known_signal(number: StopSignal) -> Option<Signal> {
-    let known = signal::from_number(number.0);
-    if known.is_none() {
-        tracing::error!(signal = number.0, "not a signal of this system");
-    }
-    known
 }

@@ -1,5 +1,6 @@
 //! Reading `/proc/PID/stat`, a process's environment and the boot's identity.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Read};
 
@@ -64,8 +65,14 @@ pub(crate) fn has_environment(pid: u32, entries: &[Vec<u8>]) -> bool {
     if entries.is_empty() {
         return false;
     }
-    let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else { return false };
-    entries.iter().all(|wanted| environment.split(|&byte| byte == 0).any(|entry| entry == wanted.as_slice()))
+    let environment = environment(pid);
+    entries.iter().all(|wanted| environment.contains(wanted))
+}
+
+/// The `NAME=value` entries that the process was started with; none when it is gone or they cannot be read.
+pub(crate) fn environment(pid: u32) -> HashSet<Vec<u8>> {
+    let bytes = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    bytes.split(|&byte| byte == 0).map(<[u8]>::to_vec).collect()
 }
 
 /// Start time of a process in clock ticks since boot (field 22 of `/proc/PID/stat`); `None` when it does not exist.

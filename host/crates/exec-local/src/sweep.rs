@@ -1,6 +1,6 @@
 //! From the main process's end to `Exited`: drain the pipes, find what outlives it, end that, reap.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::Instant;
 
 use orchestrator_core::AttemptId;
@@ -18,18 +18,19 @@ use crate::{registry, signal};
 /// A process that has seen more rounds of birth and death while it was looked for gets another turn.
 const ROUNDS: usize = 8;
 
-/// The main process has ended; it stays unreaped until nothing of it is left.
-pub(crate) fn main_ended(reactor: &mut Reactor, attempt: AttemptId) {
+/// The main process has ended; it stays unreaped until nothing of it is left. True where it is to be [`advance`]d.
+pub(crate) fn main_ended(reactor: &mut Reactor, attempt: AttemptId) -> bool {
     let leak_timeout = reactor.options.leak_timeout;
     let descendant_grace = reactor.options.descendant_grace;
-    let Some(child) = reactor.children.get_mut(&attempt) else { return };
+    let Some(child) = reactor.children.get_mut(&attempt) else { return false };
     if matches!(child.phase, Phase::Lingering(_)) {
-        return;
+        return false;
     }
     if let Birth::Failed(fault) = reactor.birth(attempt, true) {
-        return stillborn(reactor, attempt, fault);
+        stillborn(reactor, attempt, fault);
+        return false;
     }
-    let Some(child) = reactor.children.get_mut(&attempt) else { return };
+    let Some(child) = reactor.children.get_mut(&attempt) else { return false };
     let now = Instant::now();
     let patience = if child.orders.end_tree { leak_timeout.max(descendant_grace) } else { leak_timeout };
     child.phase = Phase::Lingering(Lingering {
@@ -42,7 +43,7 @@ pub(crate) fn main_ended(reactor: &mut Reactor, attempt: AttemptId) {
     });
     reactor.lingering.insert(attempt);
     reactor.let_silent_go(attempt);
-    advance(reactor, attempt);
+    true
 }
 
 /// The child could not become its program: it has no descendants and has written nothing.
@@ -53,26 +54,53 @@ fn stillborn(reactor: &mut Reactor, attempt: AttemptId, fault: SpawnFault) {
     reactor.tell(ExecutorEvent::NotStarted { attempt, fault });
 }
 
-/// One transition: something ended, a pipe closed, or a moment came.
-pub(crate) fn advance(reactor: &mut Reactor, attempt: AttemptId) {
-    for index in 0..2 {
-        reactor.pump(attempt, index);
+/// One transition of each: something ended, a pipe closed, or a moment came. Each look at the processes is shared, and
+/// comes after everything that it is to judge has ended: who is not seen then is not there, nor can be born.
+pub(crate) fn advance(reactor: &mut Reactor, attempts: &BTreeSet<AttemptId>) {
+    for attempt in attempts {
+        for index in 0..2 {
+            reactor.pump(*attempt, index);
+        }
     }
+    let mut unsure: Vec<AttemptId> = attempts.iter().copied().collect();
     for _ in 0..ROUNDS {
-        forget_ended_strays(reactor, attempt);
-        if !adopt_strays(reactor, attempt) {
+        for attempt in &unsure {
+            forget_ended_strays(reactor, *attempt);
+            kill_when_due(reactor, *attempt);
+        }
+        unsure.retain(|attempt| {
+            lingering(reactor, *attempt).is_some_and(|lingering| lingering.strays.is_empty())
+        });
+        unsure = members(reactor, &unsure)
+            .into_iter()
+            .filter_map(|(attempt, found)| adopt_strays(reactor, attempt, found).then_some(attempt))
+            .collect();
+        if unsure.is_empty() {
             break;
         }
-        kill_when_due(reactor, attempt);
+        unsure.iter().for_each(|attempt| kill_when_due(reactor, *attempt));
     }
-    conclude(reactor, attempt);
+    for attempt in attempts {
+        if attempts.len() > 1 && reactor.children.len() == 1 {
+            // The last of all answers for the orphans that nobody claims.
+            advance(reactor, &BTreeSet::from([*attempt]));
+        } else {
+            conclude(reactor, *attempt);
+        }
+    }
 }
 
-/// SIGKILL went to the tree: strays are not waited for.
-pub(crate) fn kill_now(reactor: &mut Reactor, attempt: AttemptId) {
-    let Some(lingering) = lingering(reactor, attempt) else { return };
-    lingering.kill_at = Instant::now().min(lingering.kill_at);
-    advance(reactor, attempt);
+/// SIGKILL went to these trees: strays are not waited for.
+pub(crate) fn kill_now(reactor: &mut Reactor, attempts: &[AttemptId]) {
+    let now = Instant::now();
+    let mut ended = BTreeSet::new();
+    for attempt in attempts {
+        if let Some(lingering) = lingering(reactor, *attempt) {
+            lingering.kill_at = now.min(lingering.kill_at);
+            ended.insert(*attempt);
+        }
+    }
+    advance(reactor, &ended);
 }
 
 /// The child was killed because the loop cannot hear of it: waits for its end here.
@@ -81,7 +109,9 @@ pub(crate) fn await_unheard(reactor: &mut Reactor, attempt: AttemptId) {
     child.orders.kill = true;
     child.orders.kill_tree = true;
     has_ended(child, Some(UNKILLABLE));
-    main_ended(reactor, attempt);
+    if main_ended(reactor, attempt) {
+        advance(reactor, &BTreeSet::from([attempt]));
+    }
 }
 
 pub(crate) fn has_ended(child: &Child, patience: Option<std::time::Duration>) -> bool {
@@ -96,21 +126,27 @@ fn lingering(reactor: &mut Reactor, attempt: AttemptId) -> Option<&mut Lingering
     }
 }
 
-/// The tree's other members; `None` when the attempt is gone.
-pub(crate) fn members(reactor: &mut Reactor, attempt: AttemptId) -> Option<Members> {
+/// The other members of these trees, by one look; attempts that are gone are left out.
+pub(crate) fn members(reactor: &mut Reactor, attempts: &[AttemptId]) -> Vec<(AttemptId, Members)> {
+    let children = attempts.iter().filter_map(|attempt| reactor.children.get(attempt));
+    let Some(eldest) = children.map(|child| child.mark).min() else { return Vec::new() };
     reactor.pids.observe();
-    let child = reactor.children.get(&attempt)?;
-    let alone = matches!(child.phase, Phase::Lingering(_)) && reactor.children.len() == 1;
-    let since = if alone { reactor.epoch.unwrap_or(child.mark).min(child.mark) } else { child.mark };
+    let is_last = |child: &Child| matches!(child.phase, Phase::Lingering(_));
+    let alone = reactor.children.len() == 1 && reactor.children.values().all(is_last);
+    let since = if alone { reactor.epoch.unwrap_or(eldest).min(eldest) } else { eldest };
     let table = reactor.look(since);
-    let mut members = table.members(reactor.children.get(&attempt)?.key());
-    if alone && registry::lock().len() == 1 {
-        let known: HashSet<u32> = members.alive.iter().map(|member| member.pid).collect();
-        members
-            .alive
-            .extend(table.escaped_orphans().into_iter().filter(|orphan| !known.contains(&orphan.pid)));
+    let mut all = Vec::with_capacity(attempts.len());
+    for attempt in attempts {
+        let Some(child) = reactor.children.get(attempt) else { continue };
+        let mut members = table.members(child.key());
+        if alone && registry::lock().len() == 1 {
+            let known: HashSet<u32> = members.alive.iter().map(|member| member.pid).collect();
+            let orphans = table.escaped_orphans().into_iter();
+            members.alive.extend(orphans.filter(|orphan| !known.contains(&orphan.pid)));
+        }
+        all.push((*attempt, members));
     }
-    Some(members)
+    all
 }
 
 /// Drops strays that ended; those that are our children by now are reaped, and what they used is counted.
@@ -138,13 +174,8 @@ fn count_usage(reactor: &mut Reactor, attempt: AttemptId, pid: u32) {
     }
 }
 
-/// When no stray is known, looks for more. True when some were found.
-fn adopt_strays(reactor: &mut Reactor, attempt: AttemptId) -> bool {
-    if lingering(reactor, attempt).is_none_or(|lingering| !lingering.strays.is_empty()) {
-        kill_when_due(reactor, attempt);
-        return false;
-    }
-    let Some(found) = members(reactor, attempt) else { return false };
+/// Takes those in that were found after all known ones had ended. True when there are some.
+fn adopt_strays(reactor: &mut Reactor, attempt: AttemptId, found: Members) -> bool {
     for ended in found.ended {
         count_usage(reactor, attempt, ended.pid);
     }

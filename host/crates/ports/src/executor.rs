@@ -120,8 +120,9 @@ pub type Waker = Arc<dyn Fn() + Send + Sync>;
 pub trait Executor: Send {
     /// Starts a process. Answer: `Started` then `Exited`, or `NotStarted`.
     fn launch(&mut self, launch: Launch);
-    /// Sends a signal to the attempt's main process or its whole tree; nothing happens when it has ended.
-    fn signal(&mut self, attempt: AttemptId, signal: StopSignal, scope: SignalScope);
+    /// Sends a signal to these attempts' main processes or their whole trees; those that have ended are passed over.
+    /// Several at once cost little more than one: the machine's processes are looked at once for all.
+    fn signal(&mut self, attempts: &[AttemptId], signal: StopSignal, scope: SignalScope);
     /// Sends a signal to every running attempt's tree (SIGTSTP/SIGCONT forwarded); all have been sent when it returns.
     fn signal_all(&mut self, signal: StopSignal);
     /// Looks after the processes: waits until one wants something, until it is woken or until `deadline` (without end

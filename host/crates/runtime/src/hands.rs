@@ -20,6 +20,8 @@ use orchestrator_ports::{
     ProcessFacts, PublishJob, SignalScope, StopSignal,
 };
 
+use crate::orders::Orders;
+
 /// What launches need beyond the command itself; the same for a whole run.
 #[derive(Clone, Debug)]
 pub struct LaunchSettings {
@@ -82,12 +84,15 @@ pub(crate) struct Hands {
     in_flight: BTreeMap<AttemptId, InFlight>,
     /// Those that stand still for now.
     frozen: BTreeSet<AttemptId>,
+    /// Signals that were asked for and not sent yet.
+    orders: Orders,
     launches: u64,
 }
 
 impl Hands {
     pub(crate) fn new(executor: Box<dyn Executor>, files: Box<dyn Files>, settings: LaunchSettings) -> Self {
-        Self { executor, files, settings, in_flight: BTreeMap::new(), frozen: BTreeSet::new(), launches: 0 }
+        let (in_flight, frozen) = (BTreeMap::new(), BTreeSet::new());
+        Self { executor, files, settings, in_flight, frozen, orders: Orders::default(), launches: 0 }
     }
 
     /// Inspects the input, prepares the private output and starts the process. `Err` is why a launch did not get as far
@@ -226,37 +231,41 @@ impl Hands {
         })
     }
 
+    /// The attempt is to be stopped, with the [`give_orders`](Self::give_orders) that follows.
     pub(crate) fn stop(&mut self, attempt: AttemptId, how: StopHow) {
-        match (how, self.settings.kill_mode) {
-            (StopHow::Kill, _) => self.executor.signal(attempt, SIGKILL, SignalScope::Tree),
-            (StopHow::Gracefully, KillMode::Tree) => {
-                self.executor.signal(attempt, self.settings.stop_signal, SignalScope::Tree);
-            }
-            (StopHow::Gracefully, KillMode::MainThenTree) => {
-                self.executor.signal(attempt, self.settings.stop_signal, SignalScope::Main);
-            }
-        }
+        let (signal, scope) = match (how, self.settings.kill_mode) {
+            (StopHow::Kill, _) => (SIGKILL, SignalScope::Tree),
+            (StopHow::Gracefully, KillMode::Tree) => (self.settings.stop_signal, SignalScope::Tree),
+            (StopHow::Gracefully, KillMode::MainThenTree) => (self.settings.stop_signal, SignalScope::Main),
+        };
+        self.orders.add(attempt, signal, scope);
     }
 
-    /// Makes the attempt's tree stand still.
+    /// The attempt's tree is to stand still, with the next [`give_orders`](Self::give_orders).
     pub(crate) fn freeze(&mut self, attempt: AttemptId) {
         if self.in_flight.contains_key(&attempt) {
             self.frozen.insert(attempt);
-            self.executor.signal(attempt, SIGSTOP, SignalScope::Tree);
+            self.orders.add(attempt, SIGSTOP, SignalScope::Tree);
         }
     }
 
-    /// Lets it go on.
+    /// It is to go on, with the next [`give_orders`](Self::give_orders).
     pub(crate) fn thaw(&mut self, attempt: AttemptId) {
         if self.frozen.remove(&attempt) {
-            self.executor.signal(attempt, SIGCONT, SignalScope::Tree);
+            self.orders.add(attempt, SIGCONT, SignalScope::Tree);
         }
     }
 
     /// After all were told to go on: those that stand still for a reason of ours do so again.
     pub(crate) fn freeze_again(&mut self) {
-        for attempt in &self.frozen {
-            self.executor.signal(*attempt, SIGSTOP, SignalScope::Tree);
+        let frozen: Vec<AttemptId> = self.frozen.iter().copied().collect();
+        self.executor.signal(&frozen, SIGSTOP, SignalScope::Tree);
+    }
+
+    /// Sends the signals that were asked for, as many at once as can be.
+    pub(crate) fn give_orders(&mut self) {
+        for order in self.orders.take() {
+            self.executor.signal(&order.attempts, order.signal, order.scope);
         }
     }
 

@@ -9,6 +9,7 @@ mod collector;
 mod hands;
 mod inbox;
 mod journal;
+mod orders;
 mod run;
 mod samples;
 mod ticks;

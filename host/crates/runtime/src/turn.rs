@@ -438,6 +438,7 @@ impl Turner {
         for command in done.commands {
             self.perform(command);
         }
+        self.hands.give_orders();
     }
 
     fn perform(&mut self, command: Command) {

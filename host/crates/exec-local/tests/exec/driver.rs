@@ -57,7 +57,7 @@ impl Driver {
     }
 
     pub(crate) fn signal(&self, attempt: AttemptId, signal: StopSignal, scope: SignalScope) {
-        self.order(move |executor| executor.signal(attempt, signal, scope));
+        self.order(move |executor| executor.signal(&[attempt], signal, scope));
     }
 
     /// Returns when all have been sent.
