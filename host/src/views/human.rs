@@ -107,6 +107,10 @@ fn line_of(fact: &Fact, at: Timestamp, story: &Story, console: &Console) -> Opti
         Fact::AttemptTerminated { task, reason, .. } => {
             Some(format!("{} {}: {reason}; it waits again", style.warning("stopped"), story.name(*task)))
         }
+        Fact::ReservationRaised { task, reserved, evicted: true, .. } => Some(format!(
+            "{} was evicted to keep memory below its threshold; it begins again with {reserved} reserved",
+            story.name(*task)
+        )),
         Fact::ReservationRaised { task, used, reserved, .. } => Some(format!(
             "{} ran out of memory at {used}: its next attempt reserves {reserved}",
             story.name(*task)

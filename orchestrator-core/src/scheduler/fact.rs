@@ -173,7 +173,7 @@ pub enum Fact {
         /// When.
         at: Timestamp,
     },
-    /// An attempt died for want of memory: the task's next one reserves more.
+    /// An attempt died for want of memory, or was evicted: the task's next one reserves more.
     ReservationRaised {
         /// The attempt.
         attempt: AttemptId,
@@ -183,6 +183,9 @@ pub enum Fact {
         used: Bytes,
         /// What the next one reserves.
         reserved: Bytes,
+        /// Whether it was ended to keep memory below its threshold, rather than killed for want of it.
+        #[serde(default)]
+        evicted: bool,
         /// When.
         at: Timestamp,
     },

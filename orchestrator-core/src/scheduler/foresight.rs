@@ -123,12 +123,14 @@ impl Scheduler {
         }
     }
 
-    /// The attempt died for want of memory after it had used so much: the next one reserves the next rung of the ladder.
+    /// The attempt died for want of memory, or was evicted, after it had used so much: the next one reserves the next rung of
+    /// the ladder, or what the law sets it to if that is more.
     pub(super) fn raise_reservation(
         &mut self,
         attempt: AttemptId,
         task: TaskId,
         used: Bytes,
+        evicted: bool,
         now: Timestamp,
     ) {
         let candidate = self.candidate(task);
@@ -146,8 +148,8 @@ impl Scheduler {
                 .find(|rung| rung.0 as f64 > outgrown)
                 .unwrap_or(Bytes((2.0 * outgrown) as u64)),
         };
-        control.reserve_at_least(candidate, reserved.0 as f64);
+        let reserved = Bytes(control.reserve_at_least(candidate, reserved.0 as f64) as u64);
         self.reserved.insert(task, reserved);
-        self.record(Fact::ReservationRaised { attempt, task, used, reserved, at: now });
+        self.record(Fact::ReservationRaised { attempt, task, used, reserved, evicted, at: now });
     }
 }

@@ -229,7 +229,7 @@ impl Scheduler {
     /// Ends an attempt because memory runs out; its task comes again, with a larger reservation.
     fn evict(&mut self, id: AttemptId, used: Bytes, now: Timestamp) {
         if let Some(task) = self.live.get(&id).map(|attempt| attempt.task) {
-            self.raise_reservation(id, task, used, now);
+            self.raise_reservation(id, task, used, true, now);
         }
         let Some(control) = &self.control else { return };
         let allowed = control.allowed();

@@ -76,7 +76,7 @@ impl Scheduler {
         self.release_slot(id);
         self.law_hears_exit(id, stop.is_some(), status, oom, &usage, now);
         if oom && stop.is_none() {
-            self.raise_reservation(id, task, usage.peak_rss, now);
+            self.raise_reservation(id, task, usage.peak_rss, false, now);
         }
         self.record(Fact::AttemptExited { attempt: id, task, status, usage, at: now });
         let succeeded =

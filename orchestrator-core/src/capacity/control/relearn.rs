@@ -5,10 +5,11 @@ use super::reading::Candidate;
 use crate::TaskId;
 
 impl Control {
-    /// A task died for want of memory: its next attempt reserves at least so many bytes.
-    pub fn reserve_at_least(&mut self, candidate: Candidate, bytes: f64) {
+    /// A task died for want of memory: its next attempt reserves at least so many bytes. What it reserves then, bytes.
+    pub fn reserve_at_least(&mut self, candidate: Candidate, bytes: f64) -> f64 {
         let floor = self.floors.entry(candidate.task).or_insert(0.0);
         *floor = floor.max(bytes);
+        self.need(candidate).mean
     }
 
     /// A task is given up: what it was to reserve more than others is forgotten.
