@@ -1,9 +1,10 @@
 //! What prediction does for the user: time left, what a file takes, changes that are noticed, retries with more memory.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use orchestrator_tests::artifacts;
+use orchestrator_tests::group::MemoryGroup;
 use orchestrator_tests::scene::Scene;
 use serde_json::Value;
 
@@ -95,32 +96,9 @@ fn tasks_that_take_more_memory_than_in_an_earlier_run_are_told_of_once() {
     assert_eq!(run("90", "c", 30).matches(words).count(), 0, "it is what is usual now");
 }
 
-/// A memory control group (version 1) with little in it; removed at the end.
-struct SmallGroup(PathBuf);
-
-impl SmallGroup {
-    fn new(bytes: u64) -> Option<Self> {
-        let path =
-            Path::new("/sys/fs/cgroup/memory").join(format!("orchestrator-e2e-{}", std::process::id()));
-        fs::create_dir(&path).ok()?;
-        let group = Self(path);
-        fs::write(group.0.join("memory.limit_in_bytes"), bytes.to_string()).ok()?;
-        Some(group)
-    }
-}
-
-impl Drop for SmallGroup {
-    fn drop(&mut self) {
-        let _left = fs::remove_dir(&self.0);
-    }
-}
-
 #[test]
 fn a_task_that_died_for_want_of_memory_comes_again_with_more_reserved() {
-    let Some(group) = SmallGroup::new(240 << 20) else {
-        eprintln!("skipped: no control group of version 1 can be made for memory");
-        return;
-    };
+    let Some(group) = MemoryGroup::new(240 << 20) else { return };
     let scene = Scene::new();
     scene.inputs(&["a", "b", "c", "d", "e"]);
     let text = format!(
@@ -133,11 +111,7 @@ fn a_task_that_died_for_want_of_memory_comes_again_with_more_reserved() {
          retry: {{max_attempts: 4, delay: 100ms}}\n"
     );
     scene.config(&program, &FLAGS, "", &more);
-    let inside = scene.command(&["run", "config.yaml", "--format", "json"]);
-    let mut command = std::process::Command::new("sh");
-    command.args(["-c", "echo $$ > \"$0\"/cgroup.procs && exec \"$@\""]).arg(&group.0);
-    command.arg(inside.get_program()).args(inside.get_args()).current_dir(scene.path());
-    command.envs(inside.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let command = group.command(&scene.command(&["run", "config.yaml", "--format", "json"]));
     let outcome = scene.start_command(command).wait().expect_code(0);
     let events = events(&outcome.stdout);
     let raised = facts(&events, "reservation_raised");
