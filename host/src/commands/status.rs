@@ -25,10 +25,11 @@ const SHOWN: usize = 8;
 pub(super) fn status(args: &StatusArgs, session: &Session) -> Result<Exit, Failure> {
     let state = State::open(&args.state, session)?;
     let now = now();
-    let overview = state.reader.overview(now)?;
+    let mut overview = state.reader.overview(now)?;
+    let waiting = waiting(&mut overview, |began| Live::left_behind(&state.directory, began));
     let live = overview.live.as_ref().and_then(|_| Live::read(&state.directory));
     if session.json() {
-        let mut value = status_json(&overview, live.as_ref(), now);
+        let mut value = status_json(&overview, live.as_ref(), waiting, now);
         if args.failed {
             let mut failed = Vec::new();
             each_failed(&state, |task| {
@@ -40,7 +41,7 @@ pub(super) fn status(args: &StatusArgs, session: &Session) -> Result<Exit, Failu
         session.print_json(&value)?;
         return Ok(Exit::Success);
     }
-    session.print(&status_text(&overview, live.as_ref(), now, &state.way, Style::PLAIN))?;
+    session.print(&status_text(&overview, live.as_ref(), waiting, now, &state.way, Style::PLAIN))?;
     if args.failed {
         each_failed(&state, |task| {
             session.print(&format!(
@@ -53,6 +54,34 @@ pub(super) fn status(args: &StatusArgs, session: &Session) -> Result<Exit, Failu
         })?;
     }
     Ok(Exit::Success)
+}
+
+/// What is known of the tasks that were never launched.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Waiting {
+    /// They are counted.
+    Counted,
+    /// The last run was killed; what it had said of them last is counted.
+    LastSaid,
+    /// The last run was killed before it had said how many there are.
+    Unknown,
+}
+
+/// After a run that was killed, what waits is what it had last said of all, less what came of them since.
+fn waiting(overview: &mut Overview, last: impl FnOnce(Timestamp) -> Option<Live>) -> Waiting {
+    let killed =
+        overview.live.is_none() && overview.last_run.as_ref().is_some_and(|run| run.ended_at.is_none());
+    let Some(began) = overview.last_run.as_ref().map(|run| run.started_at).filter(|_| killed) else {
+        return Waiting::Counted;
+    };
+    interrupted(&mut overview.counts, last(began).as_ref())
+}
+
+fn interrupted(counts: &mut Counts, last: Option<&Live>) -> Waiting {
+    let Some(live) = last.filter(|live| live.snapshot.scan_finished) else { return Waiting::Unknown };
+    let launched = counts.total() - counts.pending;
+    counts.pending = counts.pending.max(live.snapshot.counts.total().saturating_sub(launched));
+    Waiting::LastSaid
 }
 
 /// Hands out the failed tasks page by page.
@@ -69,11 +98,19 @@ fn each_failed(
     }
 }
 
-fn status_text(overview: &Overview, live: Option<&Live>, now: Timestamp, way: &Way, style: Style) -> String {
+fn status_text(
+    overview: &Overview,
+    live: Option<&Live>,
+    waiting: Waiting,
+    now: Timestamp,
+    way: &Way,
+    style: Style,
+) -> String {
     let mut lines = vec![headline(overview, now, style)];
     // What waits and was never launched is known to the live run alone.
     let counts = live.map_or(overview.counts, |live| live.snapshot.counts);
-    lines.push(counts_line(counts, overview.flaky, live.is_none_or(|live| live.snapshot.scan_finished)));
+    let complete = live.is_none_or(|live| live.snapshot.scan_finished);
+    lines.push(counts_line(counts, overview.flaky, waiting, complete));
     if !overview.failures.is_empty() {
         lines.push(format!("failures: {}", by_kind(&overview.failures)));
     }
@@ -110,13 +147,16 @@ fn headline(overview: &Overview, now: Timestamp, style: Style) -> String {
     format!("{how} {ago} ago: run {}, after {took}", run.run)
 }
 
-fn counts_line(counts: Counts, flaky: u64, complete: bool) -> String {
+fn counts_line(counts: Counts, flaky: u64, waiting: Waiting, complete: bool) -> String {
     let active = counts.running + counts.calibrating;
-    let more =
-        [(counts.failed, "failed"), (flaky, "flaky"), (active, "running"), (counts.pending, "waiting")];
+    let open = if waiting == Waiting::Counted { "running" } else { "interrupted" };
+    let more = [(counts.failed, "failed"), (flaky, "flaky"), (active, open), (counts.pending, "waiting")];
     let mut text = format!("{} completed", number(counts.completed));
     for (count, word) in more.into_iter().filter(|(count, _)| *count > 0) {
         text.push_str(&format!(", {} {word}", number(count)));
+    }
+    if waiting == Waiting::Unknown {
+        text.push_str("; how many wait beside these is not known before the next run");
     }
     if !complete {
         text.push_str("; the scan of the input directory goes on");
@@ -178,12 +218,13 @@ fn next(overview: &Overview, way: &Way) -> Vec<String> {
     hints
 }
 
-fn status_json(overview: &Overview, live: Option<&Live>, now: Timestamp) -> Value {
+fn status_json(overview: &Overview, live: Option<&Live>, waiting: Waiting, now: Timestamp) -> Value {
     let failures = overview.failures.iter().map(|(kind, count)| json!({ "category": kind, "count": count }));
     json!({
         "event": "status",
         "at": now,
         "live": overview.live.is_some(),
+        "complete": waiting != Waiting::Unknown && live.is_none_or(|live| live.snapshot.scan_finished),
         "counts": live.map_or(overview.counts, |live| live.snapshot.counts),
         "flaky": overview.flaky,
         "failures": failures.collect::<Vec<_>>(),
@@ -233,12 +274,32 @@ mod tests {
 
     #[test]
     fn a_state_at_rest_is_counted_and_followed_by_what_to_type() {
-        let text = status_text(&overview(), None, Timestamp(0), &Way::of(&["c.yaml"]), Style::PLAIN);
+        let text = status_text(
+            &overview(),
+            None,
+            Waiting::Counted,
+            Timestamp(0),
+            &Way::of(&["c.yaml"]),
+            Style::PLAIN,
+        );
         assert_eq!(
             text,
             "nothing was run yet\n997 completed, 3 failed, 2 flaky\nfailures: 2 exit code, 1 timeout\n\
              next: orchestrator status --failed c.yaml\nnext: orchestrator run --retry-failed c.yaml\n"
         );
+    }
+
+    #[test]
+    fn after_a_kill_what_ran_is_interrupted_and_what_waits_is_as_last_said() {
+        let found = Counts { completed: 9, running: 2, ..Counts::default() };
+        let counts = Counts { completed: 8, running: 2, pending: 30, ..Counts::default() };
+        let last = Live::of(1, orchestrator_core::view::Snapshot { counts, ..snapshot() });
+        let mut known = found;
+        let said = interrupted(&mut known, Some(&last));
+        assert_eq!(counts_line(known, 0, said, true), "9 completed, 2 interrupted, 29 waiting");
+        let mut unknown = found;
+        let said = interrupted(&mut unknown, None);
+        assert!(counts_line(unknown, 0, said, true).ends_with("is not known before the next run"));
     }
 
     #[test]

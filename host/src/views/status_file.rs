@@ -50,6 +50,12 @@ impl Live {
         alive.then_some(live)
     }
 
+    /// What a run last said that was killed; `None` if it said nothing since it began.
+    pub(crate) fn left_behind(state: &Path, began: Timestamp) -> Option<Self> {
+        let live: Self = serde_json::from_slice(&fs::read(state.join(NAME)).ok()?).ok()?;
+        (live.snapshot.at >= began).then_some(live)
+    }
+
     /// As [`Self::read`], if it was written after `time`.
     pub(crate) fn read_after(state: &Path, time: SystemTime) -> Option<Self> {
         let written = fs::metadata(state.join(NAME)).ok()?.modified().ok()?;
@@ -155,5 +161,8 @@ mod tests {
         // Above the highest pid that Linux gives.
         Live::of((1 << 22) + 1, snapshot()).write(folder.path()).unwrap();
         assert_eq!(Live::read(folder.path()), None);
+        let at = snapshot().at;
+        assert!(Live::left_behind(folder.path(), at).is_some());
+        assert_eq!(Live::left_behind(folder.path(), Timestamp(at.0 + 1)), None);
     }
 }
