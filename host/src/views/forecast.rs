@@ -120,7 +120,7 @@ mod tests {
         };
         assert_eq!(
             promise(&each),
-            "12 s (up to 15 s), CPU 11 s, memory 381 MiB (up to 477 MiB), 76.3 MiB read and written, output 977 KiB"
+            "12 s (up to 15 s), CPU 11 s, memory 381.5 MiB (up to 476.8 MiB), 76.3 MiB read and written, output 976.6 KiB"
         );
     }
 }
