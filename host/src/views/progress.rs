@@ -141,7 +141,7 @@ fn time(snapshot: &Snapshot) -> String {
 /// What is said while nothing can be said of the end.
 pub(crate) fn unknown(snapshot: &Snapshot) -> Option<&'static str> {
     let waits = snapshot.scan_finished && snapshot.counts.pending > 0;
-    waits.then(|| match snapshot.counts.calibrating {
+    waits.then_some(match snapshot.counts.calibrating {
         0 => "time left is not known yet",
         _ => "calibrating: how long is left is known after the first results",
     })
