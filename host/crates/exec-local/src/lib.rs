@@ -7,6 +7,7 @@
 //! where it can be found and ended.
 //!
 //! - [`LocalExecutor`] implements the `Executor` port.
+//! - [`kill_launched`] ends all children when the thread that owns them hangs.
 //! - [`orphans`] ends what a host that was killed left running.
 //! - [`run_check`] runs a validation command to its end under a time limit.
 
@@ -15,6 +16,7 @@
     reason = "clone3, wait4, waitid and raw signal numbers have no safe wrapper that reports usage and pid"
 )]
 
+mod abandon;
 mod bell;
 mod birth;
 mod capture;
@@ -45,6 +47,7 @@ mod sweep;
 mod ticks;
 mod young;
 
+pub use abandon::kill_launched;
 pub use check::{CheckError, CheckOutcome, run_check};
 pub use error::ExecError;
 pub use executor::{LocalExecutor, Options};

@@ -1,8 +1,8 @@
 //! The traits through which the runtime reaches the outside world, and the plain data that crosses them.
 //!
 //! Every port is asynchronous by message: a call hands work over and returns at once; answers come back through a
-//! [`Sink`] that the composer gave to the room at construction. So no room can block the loop, and a test can stand
-//! in for any of them. The executor alone has no thread: whoever holds it lends it theirs ([`Executor::wait`]).
+//! [`Sink`] that the composer gave to the room at construction. So the loop waits for no room's work, though a
+//! file system that hangs can hold it up where a call writes, and a test can stand in for any of them. The executor alone has no thread: whoever holds it lends it theirs ([`Executor::wait`]).
 
 mod clock;
 mod executor;

@@ -60,6 +60,18 @@ impl Driver {
         self.order(move |executor| executor.signal(&[attempt], signal, scope));
     }
 
+    /// The thread does nothing more until the sender is dropped, as if it hung in the kernel. Returns when it does.
+    pub(crate) fn hang(&self) -> Sender<()> {
+        let (release, is_released) = channel::<()>();
+        let (hangs, is_hanging) = channel();
+        self.order(move |_| {
+            hangs.send(()).unwrap();
+            assert!(is_released.recv().is_err(), "released by the drop of the sender");
+        });
+        is_hanging.recv().unwrap();
+        release
+    }
+
     /// Returns when all have been sent.
     pub(crate) fn signal_all(&self, signal: StopSignal) {
         let (done, is_done) = channel();

@@ -250,3 +250,27 @@ fn a_signal_for_nobody_is_nothing() {
     bench.signal(1, 9, SignalScope::Tree);
     assert!(bench.nothing_more());
 }
+
+#[test]
+fn all_can_be_killed_while_the_thread_that_owns_them_hangs() {
+    let bench = Bench::new();
+    let mut mains = Vec::new();
+    for attempt in 1..=3 {
+        let escapes =
+            format!("setsid sleep 300 & echo $! > part{attempt}; mv part{attempt} {attempt}.pid; sleep 300");
+        let mut launch = launch(
+            attempt,
+            "/bin/sh",
+            &["-c", &format!("cd {}; {escapes}", bench.directory.path().display())],
+        );
+        launch.stdout = bench.capture(&format!("out{attempt}"));
+        bench.executor.launch(launch);
+        mains.push(bench.started(attempt).pid);
+    }
+    let escaped: Vec<u32> = (1..=3).map(|attempt| bench.pid_in(&format!("{attempt}.pid"))).collect();
+    let hanging = bench.executor.hang();
+    assert!(orchestrator_exec_local::kill_launched());
+    wait_until(|| mains.iter().chain(&escaped).all(|pid| !lives(*pid)).then_some(()));
+    assert!(bench.nothing_more(), "the owner hangs still");
+    drop(hanging);
+}
