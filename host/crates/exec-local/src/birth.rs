@@ -20,7 +20,6 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use rustix::process::Rlimit;
-use rustix::thread::CpuSet;
 
 use crate::image::{Call, Image};
 
@@ -37,8 +36,6 @@ struct Birth {
     streams: [i32; 3],
     /// Limit of open files to take back.
     open_files: Option<libc::rlimit>,
-    /// Cores to take back.
-    cores: Option<CpuSet>,
     /// Not zero as long as the child may be in our memory; cleared by the kernel.
     here: AtomicU32,
     /// Written by the child: why it did not get as far as the program; 0 when it did.
@@ -78,7 +75,7 @@ impl Cradle {
             envp: std::ptr::null(),
         };
         let (here, errno) = (AtomicU32::new(0), AtomicI32::new(0));
-        let birth = Birth { call, streams: [0; 3], open_files: None, cores: None, here, errno };
+        let birth = Birth { call, streams: [0; 3], open_files: None, here, errno };
         let stack = vec![0; STACK / size_of::<u128>()].into();
         Self(ManuallyDrop::new(Parts { stack, birth: Box::new(birth), image: Image::default() }))
     }
@@ -124,7 +121,6 @@ impl Cradle {
         call: Call,
         streams: [i32; 3],
         open_files: Option<Rlimit>,
-        cores: Option<&CpuSet>,
     ) -> io::Result<(u32, OwnedFd)> {
         let value = |limit: Option<u64>| limit.unwrap_or(libc::RLIM_INFINITY);
         let open_files =
@@ -133,7 +129,6 @@ impl Cradle {
         self.0.birth.call = call;
         self.0.birth.streams = streams;
         self.0.birth.open_files = open_files;
-        self.0.birth.cores = cores.copied();
         imp::born(self)
     }
 }
@@ -246,12 +241,6 @@ mod x86_64 {
                 let limit = address((&raw const *limit).cast());
                 // In the worst case it keeps the larger one.
                 let _kept = system(libc::SYS_prlimit64, [0, libc::RLIMIT_NOFILE.into(), limit, 0]);
-            }
-            if let Some(cores) = &birth.cores {
-                let cores = address((&raw const *cores).cast());
-                // Only what the thread has done to itself is undone: that cannot be refused.
-                let _done =
-                    system(libc::SYS_sched_setaffinity, [0, size_of::<super::CpuSet>() as i64, cores, 0]);
             }
             let mut target = 0;
             while target < 3 {

@@ -11,7 +11,6 @@ use orchestrator_ports::{Executor, ExecutorEvent, Launch, SignalScope, Sink, Sto
 
 use crate::bell::Bell;
 use crate::error::ExecError;
-use crate::placement::Binding;
 use crate::reactor::Reactor;
 use crate::spawn::{LaunchPath, Spawner};
 use crate::{fds, reap, rescue};
@@ -27,8 +26,6 @@ pub struct Options {
     pub raise_open_files: bool,
     /// How processes are started; the best way when `None`.
     pub launch_path: Option<LaunchPath>,
-    /// When the thread that holds the executor stays on one core.
-    pub binding: Binding,
 }
 
 impl Default for Options {
@@ -38,7 +35,6 @@ impl Default for Options {
             descendant_grace: Duration::from_secs(1),
             raise_open_files: true,
             launch_path: None,
-            binding: Binding::WhileBirthsComeFast,
         }
     }
 }

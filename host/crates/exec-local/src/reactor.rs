@@ -24,9 +24,8 @@ use crate::error::ExecError;
 use crate::executor::Options;
 use crate::oom::OomWatch;
 use crate::pidlog::{Mark, PidLog};
-use crate::placement::Placement;
 use crate::proctable::ProcTable;
-use crate::spawn::{LaunchPath, Settled, Spawned, Spawner};
+use crate::spawn::{Settled, Spawned, Spawner};
 use crate::young::Young;
 use crate::{reap, sweep};
 
@@ -88,7 +87,6 @@ pub(crate) struct Reactor {
     sink: Sink<ExecutorEvent>,
     pub(crate) options: Options,
     spawner: Spawner,
-    placement: Placement,
     bell: Arc<Bell>,
     epoll: OwnedFd,
     pub(crate) children: HashMap<AttemptId, Child>,
@@ -120,7 +118,6 @@ impl Reactor {
         epoll::add(&epoll, &bell.eventfd, key, edges).map_err(ExecError::setup("epoll"))?;
         Ok(Self {
             sink,
-            placement: Placement::new(spawner.path() == LaunchPath::Clone3, options.binding),
             options,
             spawner,
             bell,
@@ -161,7 +158,6 @@ impl Reactor {
     /// Kills all, reaps all.
     pub(crate) fn end(&mut self) {
         self.ending = true;
-        self.placement.let_go();
         self.kill_trees();
         let deadline = Instant::now() + LAST_WAIT;
         while !self.children.is_empty() && Instant::now() < deadline {
@@ -254,8 +250,7 @@ impl Reactor {
         let started = if self.ending {
             Err(SpawnFault::Machine { detail: "the executor is ending".to_owned() })
         } else {
-            self.placement.born();
-            self.spawner.spawn(&launch, self.placement.mask())
+            self.spawner.spawn(&launch)
         };
         match started {
             Ok(spawned) => self.watch(launch, spawned, born),
@@ -371,7 +366,6 @@ impl Reactor {
     fn keep_deadlines(&mut self) {
         let now = Instant::now();
         self.grow_up(now);
-        self.placement.review(now);
         let due = self.deadlines().filter(|(_, deadline)| *deadline <= now);
         let attempts: BTreeSet<AttemptId> = due.map(|(attempt, _)| attempt).collect();
         sweep::advance(self, &attempts);

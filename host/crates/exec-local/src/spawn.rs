@@ -16,7 +16,6 @@ use std::sync::Arc;
 use orchestrator_core::scheduler::SpawnFault;
 use orchestrator_ports::Launch;
 use rustix::process::{PidfdFlags, Resource, Rlimit, pidfd_open, prlimit};
-use rustix::thread::CpuSet;
 
 use crate::birth::{self, Cradle};
 use crate::capture::Capture;
@@ -107,22 +106,16 @@ impl Spawner {
         Ok(Self { path, nursery, common, null, ticks, open_files })
     }
 
-    /// Which way is gone.
-    pub(crate) fn path(&self) -> LaunchPath {
-        self.path
-    }
-
-    /// Starts the process in a group of its own and enters it in the register of children. Where the thread is bound to a
-    /// core, the child takes back the `cores` that it had before.
+    /// Starts the process in a group of its own and enters it in the register of children.
     ///
     /// # Errors
     /// The fault, told apart; nothing is left of the try.
-    pub(crate) fn spawn(&mut self, launch: &Launch, cores: Option<&CpuSet>) -> Result<Spawned, SpawnFault> {
+    pub(crate) fn spawn(&mut self, launch: &Launch) -> Result<Spawned, SpawnFault> {
         let Streams { child, captures } = Streams::open(launch)?;
         let before = self.ticks.now();
         // The child's ends are closed with this: a pipe held open here would never end.
         let (pid, pidfd, cradle) = match self.path {
-            LaunchPath::Clone3 => self.by_clone(launch, child, cores)?,
+            LaunchPath::Clone3 => self.by_clone(launch, child)?,
             LaunchPath::PosixSpawn => self.by_command(launch, child)?,
         };
         let start_ticks = self.ticks.of_child(pid, before);
@@ -138,19 +131,14 @@ impl Spawner {
         }
     }
 
-    fn by_clone(
-        &mut self,
-        launch: &Launch,
-        streams: [Stream; 3],
-        cores: Option<&CpuSet>,
-    ) -> Result<Newborn, SpawnFault> {
+    fn by_clone(&mut self, launch: &Launch, streams: [Stream; 3]) -> Result<Newborn, SpawnFault> {
         let failed = |error: io::Error| program_fault(&error, launch);
         let common = Common::renew(&mut self.common, launch).map_err(failed)?;
         let mut cradle = self.nursery.take();
         let raw = [&streams[0], &streams[1], &streams[2]].map(|stream| stream.raw(&self.null));
         let born = cradle.image().fill(launch, common).and_then(|call| {
             let mut children = registry::lock();
-            let (pid, pidfd) = cradle.bear(call, raw, self.open_files, cores)?;
+            let (pid, pidfd) = cradle.bear(call, raw, self.open_files)?;
             children.insert(pid);
             Ok((pid, pidfd))
         });

@@ -7,6 +7,5 @@ mod driver;
 mod launch;
 mod limits;
 mod orphans;
-mod placement;
 mod trees;
 mod ways;
