@@ -4,8 +4,10 @@
 //! a *base*, a name that is kept whole, and only the middle is its own. A name is found in one step (there are no chains),
 //! in any order. Records, all numbers as LEB128:
 //!
-//!     0, length, bytes                                   a whole name (it may be a base)
-//!     base + 1, shared at the start, shared at the end, length of the middle, bytes
+//! ```text
+//! 0, length, bytes                                   a whole name (it may be a base)
+//! base + 1, shared at the start, shared at the end, length of the middle, bytes
+//! ```
 
 /// A base that fits badly is replaced after so many names: the list of bases stays small whatever the names are.
 const LEAST_SERVED: u32 = 16;
