@@ -1,6 +1,6 @@
 //! The kernel's TCP tables, per network namespace.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -90,8 +90,14 @@ impl Tables {
 }
 
 /// Reads the table's text (`proc_net_tcp`, kernel documentation); lines that make no sense are skipped.
+///
+/// The kernel hands the table out in pieces, and where others connect meanwhile a line may come twice: a socket (`inode`
+/// other than 0) counts once.
 fn parse(text: &str) -> Vec<Connection> {
-    text.lines().skip(1).filter_map(parse_line).collect()
+    let mut seen = HashSet::new();
+    let mut found: Vec<Connection> = text.lines().skip(1).filter_map(parse_line).collect();
+    found.retain(|connection| connection.inode == 0 || seen.insert(connection.inode));
+    found
 }
 
 /// `0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000 1000 0 12345 …`
@@ -131,6 +137,12 @@ mod tests {
         assert!(found[0].is_listening() && !found[0].is_established());
         assert!(found[1].is_established() && found[1].is_on(8080) && found[1].is_on(50000));
         assert_eq!((found[2].inode, found.len()), (0, 3));
+    }
+
+    #[test]
+    fn a_socket_that_is_told_twice_counts_once() {
+        let line = TEXT.lines().nth(2).unwrap();
+        assert_eq!(parse(&format!("{TEXT}{line}\n")).len(), 3);
     }
 
     #[test]

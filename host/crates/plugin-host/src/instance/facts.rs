@@ -262,8 +262,10 @@ mod tests {
     fn sleeper() -> Child {
         let mut command = Command::new("/bin/sleep");
         let child = command.arg("600").env("COLOUR", "blue").stdin(Stdio::null()).spawn().unwrap();
-        // We hear of the new program a moment before its arguments are in place.
-        while std::fs::read(format!("/proc/{}/cmdline", child.id())).unwrap().is_empty() {
+        // Until it sleeps it loads: its arguments may not be in place yet, and its open files come and go.
+        let sleeps =
+            || std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap().contains("(sleep) S ");
+        while !sleeps() {
             std::thread::yield_now();
         }
         child
