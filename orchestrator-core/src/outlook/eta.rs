@@ -104,7 +104,7 @@ fn upper(z: f64) -> f64 {
 }
 
 /// Time that is left: the work over the places that are filled, at the pace of `each`, no less than the longest task takes,
-/// and half of what it costs that the last tasks end one by one (E[w²] / 2E[w], the mean residual life, for all places but
+/// and half of what it costs that the last tasks end one by one (`E[w²] / 2E[w]`, the mean residual life, for all places but
 /// one). The spread of the tasks adds in quadrature; `model` (relative error of the expectation) and `places` (relative
 /// spread of the number that runs) are common to all.
 #[must_use]
