@@ -17,7 +17,7 @@ const SPREADS: (f64, f64) = (0.02, 1.2);
 /// they came in any order: the smallest come last.
 const TAIL: f64 = 0.5;
 
-/// Time that is left, with a band that holds about four times in five.
+/// Time that is left, with a band that is meant to hold four times in five.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Eta {
     /// Likely.

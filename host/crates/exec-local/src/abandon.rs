@@ -9,7 +9,8 @@ use rustix::process::{Signal, kill_process};
 use crate::proctable::{ProcTable, signal_each};
 use crate::{registry, signal};
 
-/// The register is held for moments; whoever holds it for longer hangs, too.
+/// The register is held for moments; whoever holds it for longer hangs, too. It is asked for again and again, since waiting
+/// for it could hang with that thread.
 const REGISTER_FOR: Duration = Duration::from_secs(1);
 
 /// Sends SIGKILL to every process that this host launched, to their groups and to their descendants. To be followed by
