@@ -23,7 +23,8 @@ pub struct ProcessFacts {
     pub pid: u32,
     /// Its start time in clock ticks since boot.
     pub start_ticks: u64,
-    /// Main process and live descendants.
+    /// Main process and live descendants: the list that the probe handed out, and the very same one as long as none of
+    /// them has run.
     pub tree: Arc<[u32]>,
     /// The host's own reading of the tree; `None` before the first one.
     pub sample: Option<ProcessSample>,

@@ -14,6 +14,7 @@ mod member;
 mod memory;
 mod pressure;
 mod probe;
+mod quiet;
 mod stat;
 mod system;
 mod text;

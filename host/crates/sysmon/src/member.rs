@@ -4,8 +4,10 @@ use std::time::{Duration, Instant};
 
 use crate::stat::{Budget, Io, Missing, Need, ProcFile, Stat, Turns, parse_io, parse_stat, parse_turns};
 
-/// A process that does not run can only lose memory, and its parent: that is looked at so often.
+/// A process that does not run can only lose memory, and its parent: that is looked at so often,
 const STAT_EVERY: Duration = Duration::from_secs(5);
+/// and each time half as often as before, while nothing changes, down to this.
+const STAT_AT_LEAST: Duration = Duration::from_secs(40);
 /// A process of several threads whose CPU time has not moved (it is told in steps of 10 ms) may have read and written
 /// all the same: that is looked at so often.
 const IO_EVERY: Duration = Duration::from_secs(1);
@@ -47,9 +49,9 @@ impl Counters {
 /// What a look at a process found.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Look {
-    /// Nothing but what is known already.
+    /// It has not run, and nothing else is new.
     Same,
-    /// Something else than before, or it is the first look.
+    /// It may have run, or something is not as before, or it is the first look.
     Changed,
     /// It is gone, or its number belongs to another process by now.
     Gone,
@@ -68,8 +70,12 @@ pub(crate) struct Member {
     pub(crate) io: Io,
     /// As it was just before `stat` was last read; `None` where that says nothing of the whole process.
     turns: Option<Turns>,
+    /// Whether it has not run between the last two looks.
+    pub(crate) asleep: bool,
     /// When `stat` is read again though it has not run; `None` before the first look.
     again: Option<Instant>,
+    /// From one such reading to the next.
+    pause: Duration,
     /// When `io` is read again though no CPU time was used.
     io_again: Instant,
     /// `None` where there is none: the kernel was built without, or the process went away.
@@ -87,7 +93,9 @@ impl Member {
             stat,
             io: Io::default(),
             turns: None,
+            asleep: false,
             again: None,
+            pause: STAT_EVERY,
             io_again: Instant::now(),
             turns_file: Some(ProcFile::default()),
             stat_file: ProcFile::default(),
@@ -106,6 +114,7 @@ impl Member {
         // Who is on a processor may be there ever since, and the time of a turn is booked at its end.
         let slept = turns.is_some() && turns == self.turns && self.stat.state != b'R';
         let first = self.again.is_none();
+        self.asleep = slept && !first;
         if slept && self.again.is_some_and(|again| now < again) {
             return Look::Same;
         }
@@ -125,7 +134,6 @@ impl Member {
             Ok(Some(_)) | Err(Missing::Gone) => return Look::Gone,
             Ok(None) | Err(Missing::Unreadable) => {}
         }
-        self.again = Some(now + spread(STAT_EVERY, self.pid));
         let may_have_moved = first
             || if turns.is_some() {
                 !slept
@@ -138,7 +146,10 @@ impl Member {
             self.io = parse_io(text);
             self.io_again = now + IO_EVERY;
         }
-        if first || before != (self.stat, self.io) { Look::Changed } else { Look::Same }
+        let same = self.asleep && before == (self.stat, self.io);
+        self.pause = if same { (self.pause * 2).min(STAT_AT_LEAST) } else { STAT_EVERY };
+        self.again = Some(now + spread(self.pause, self.pid));
+        if same { Look::Same } else { Look::Changed }
     }
 
     /// The turns of its only thread; `None` where it has more, where the kernel does not tell, or where asking would take

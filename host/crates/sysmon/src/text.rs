@@ -35,6 +35,15 @@ pub(crate) fn field(text: &str, name: &str) -> Option<u64> {
     })
 }
 
+/// How many numbers a list like `0-3,8` names.
+pub(crate) fn listed(text: &str) -> Option<u32> {
+    let range = |range: &str| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        last.parse::<u32>().ok()?.checked_sub(first.parse().ok()?)?.checked_add(1)
+    };
+    text.split(',').map(range).sum()
+}
+
 /// Reads a kernel file again from its beginning, as much as the buffer holds.
 pub(crate) fn reread<'a>(file: &File, buffer: &'a mut [u8]) -> io::Result<&'a [u8]> {
     let length = file.read_at(buffer, 0)?;
@@ -86,6 +95,14 @@ mod tests {
         assert_eq!(number(b"18446744073709551616"), None);
         assert_eq!(number(b"-1"), None);
         assert_eq!(number(b""), None);
+    }
+
+    #[test]
+    fn lists_of_numbers_are_counted() {
+        assert_eq!(listed("0"), Some(1));
+        assert_eq!(listed("0-1"), Some(2));
+        assert_eq!(listed("0-3,8,10-11"), Some(7));
+        assert_eq!((listed(""), listed("3-1"), listed("x")), (None, None, None));
     }
 
     #[test]

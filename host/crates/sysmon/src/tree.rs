@@ -11,12 +11,16 @@ use rustix::process::{Resource, getrlimit};
 
 use crate::discover::{Discovery, Marks, read_stat};
 use crate::member::{Counters, Look, Member};
+use crate::quiet::Quiet;
 use crate::stat::Budget;
 
 /// Descriptors kept open at most: an eighth of the limit, and no more than this.
 const DESCRIPTORS: u64 = 8192;
 /// A stat line is shorter: its name is cut after 64 bytes and its numbers have at most 20 digits.
 const BUFFER: usize = 2048;
+
+/// So many sleepers are asked one by one: that is as cheap as asking whether anybody can have run.
+const FEW: usize = 16;
 
 /// A watched tree.
 #[derive(Debug)]
@@ -65,6 +69,9 @@ pub(crate) struct TreeWatch {
     /// missed for one sample rather than counted twice.
     members: BTreeMap<u32, Member>,
     discovery: Discovery,
+    quiet: Quiet,
+    /// Trees of which some member ran between the last two looks at it, sorted.
+    awake: Vec<u32>,
     budget: Budget,
     buffer: Vec<u8>,
     page_size: u64,
@@ -79,6 +86,8 @@ impl TreeWatch {
             marks: HashMap::new(),
             members: BTreeMap::new(),
             discovery: Discovery::new(),
+            quiet: Quiet::new(),
+            awake: Vec::new(),
             budget: Budget::new((limit / 8).min(DESCRIPTORS)),
             buffer: vec![0; BUFFER],
             page_size: rustix::param::page_size() as u64,
@@ -99,8 +108,10 @@ impl TreeWatch {
         if self.trees.is_empty() {
             return Vec::new();
         }
+        // In this order: what happens from here on counts for the next time.
+        let all = self.members.len() <= FEW || self.quiet.is_over(&mut self.buffer);
         self.discovery.look(&mut self.members, &self.marks, &mut self.buffer);
-        self.refresh();
+        self.refresh(all);
         self.gather();
         let reading = |target: &ProbeTarget| self.trees.get(&target.identity.pid)?.reading.clone();
         let mut readings = Vec::with_capacity(targets.len());
@@ -157,12 +168,20 @@ impl TreeWatch {
         self.discovery.doubt_since(stat.start_ticks);
     }
 
-    /// Looks at all members. What a vanished one used is its parent's now, if that is watched; else it is kept as lost.
-    fn refresh(&mut self) {
+    /// Looks at all members, or at those of trees in which somebody is awake. What a vanished one used is its parent's
+    /// now, if that is watched; else it is kept as lost.
+    fn refresh(&mut self, all: bool) {
         let now = Instant::now();
-        let mut gone = Vec::new();
+        let (mut gone, mut awake) = (Vec::new(), Vec::new());
         for member in self.members.values_mut() {
+            // A tree is looked at as a whole, lest a child's use be counted twice when its parent has reaped it.
+            if !all && member.asleep && self.awake.binary_search(&member.main).is_err() {
+                continue;
+            }
             let look = member.refresh(now, &mut self.budget, &mut self.buffer);
+            if !member.asleep {
+                awake.push(member.main);
+            }
             if look == Look::Same {
                 continue;
             }
@@ -173,6 +192,9 @@ impl TreeWatch {
                 tree.begin();
             }
         }
+        awake.sort_unstable();
+        awake.dedup();
+        self.awake = awake;
         for pid in &gone {
             let Some(mut member) = self.members.remove(pid) else { continue };
             member.close(&mut self.budget);

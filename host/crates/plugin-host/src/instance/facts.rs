@@ -3,12 +3,15 @@
 //! Only processes of the round under way are looked into: the main processes, known by number and start time, and what
 //! was in their trees. A process is held by a descriptor of its directory in /proc from the first question on, so that
 //! all answers of a round are about the same process even where its number is given away again.
+//!
+//! Open files of a tree in which nobody has run since they were counted are not counted again: the host hands out the same
+//! list of the tree's numbers (`ProcessFacts::tree`) as long as that is so.
 
 use orchestrator_plugin_api::abi::{FactId, TextId};
 use orchestrator_ports::{PluginRound, ProcessFacts};
 use rustix::fs::{AtFlags, Mode, OFlags, RawDir, openat, readlinkat, statat};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::mem::MaybeUninit;
@@ -17,6 +20,9 @@ use std::sync::Arc;
 
 /// Processes held by descriptors at a time, at most: who asks mostly does so process by process.
 const HELD: usize = 64;
+/// Counts of open files that are remembered, whether or not their processes are still there; more of them only where there
+/// are more processes.
+const COUNTED_AT_LEAST: usize = 1024;
 /// Longest text that is handed out, in bytes.
 const TEXT_BYTES: u64 = 1 << 20;
 
@@ -57,6 +63,8 @@ pub(crate) struct Desk {
     known: HashMap<u32, Option<Subject>>,
     /// Those of them that are not held any more, each with its start time.
     let_go: HashMap<u32, Option<u64>>,
+    /// Open files, as counted in this or an earlier round, each with the list of the tree that it belonged to.
+    counted: HashMap<u32, (Arc<[u32]>, f64)>,
 }
 
 struct Subject {
@@ -68,7 +76,8 @@ struct Subject {
 
 impl Desk {
     pub(crate) fn new(variables: Variables) -> Self {
-        Self { variables, round: None, places: HashMap::new(), known: HashMap::new(), let_go: HashMap::new() }
+        let (places, known, let_go, counted) = Default::default();
+        Self { variables, round: None, places, known, let_go, counted }
     }
 
     /// Begins to answer questions about the processes of this round.
@@ -76,6 +85,10 @@ impl Desk {
         self.known.clear();
         self.places.clear();
         self.let_go.clear();
+        if self.counted.len() > COUNTED_AT_LEAST.max(2 * round.processes.len()) {
+            let trees: HashSet<_> = round.processes.iter().map(|facts| Arc::as_ptr(&facts.tree)).collect();
+            self.counted.retain(|_, (tree, _)| trees.contains(&Arc::as_ptr(tree)));
+        }
         self.round = Some(Arc::clone(round));
     }
 
@@ -97,6 +110,13 @@ impl Desk {
             }
         }
         let owner = &round.processes[*self.places.get(&pid)?];
+        let counts = *question == Question::Number(FactId::OPEN_FILES.0);
+        if counts
+            && let Some((_, files)) =
+                self.counted.get(&pid).filter(|(tree, _)| Arc::ptr_eq(tree, &owner.tree))
+        {
+            return Some(Fact::Number(*files));
+        }
         if self.known.len() >= HELD && !self.known.contains_key(&pid) {
             let let_go = self.known.drain().map(|(pid, subject)| (pid, subject.map(|one| one.started)));
             self.let_go.extend(let_go);
@@ -107,7 +127,13 @@ impl Desk {
         let subject = self.known.entry(pid).or_insert_with(|| Subject::find(pid, owner).filter(same));
         let subject = subject.as_mut()?;
         match question {
-            Question::Number(id) => subject.number(FactId(*id)).map(Fact::Number),
+            Question::Number(id) => {
+                let number = subject.number(FactId(*id))?;
+                if counts {
+                    self.counted.insert(pid, (Arc::clone(&owner.tree), number));
+                }
+                Some(Fact::Number(number))
+            }
             Question::Text(id) => subject.text(TextId(*id)).map(Fact::Text),
             Question::Environment(name) => {
                 let allowed = match &self.variables {
@@ -310,6 +336,36 @@ mod tests {
         assert_eq!(desk.answer(pid, &files), None);
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+
+    #[test]
+    fn open_files_are_counted_again_once_somebody_has_run() {
+        let mut child = sleeper();
+        let (pid, files) = (child.id(), Question::Number(FactId::OPEN_FILES.0));
+        let mut desk = Desk::new(Variables::All);
+        let first = round(pid, started(pid), vec![pid]);
+        desk.open(&first);
+        let truth = desk.answer(pid, &files);
+        assert!(truth.is_some());
+        // What nobody counts stays as it is, wrong as it may be.
+        desk.counted.get_mut(&pid).unwrap().1 = 99.0;
+        desk.close();
+        desk.open(&first);
+        assert_eq!(desk.answer(pid, &files), Some(Fact::Number(99.0)));
+        desk.open(&round(pid, started(pid), vec![pid]));
+        assert_eq!(desk.answer(pid, &files), truth, "another list: somebody may have run");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn counts_of_processes_that_are_gone_are_forgotten() {
+        let mut desk = Desk::new(Variables::All);
+        let tree: Arc<[u32]> = vec![1].into();
+        let many = 10 * super::COUNTED_AT_LEAST as u32;
+        desk.counted.extend((0..many).map(|pid| (pid, (Arc::clone(&tree), 1.0))));
+        desk.open(&round(std::process::id(), 1, vec![std::process::id()]));
+        assert!(desk.counted.is_empty());
     }
 
     #[test]
