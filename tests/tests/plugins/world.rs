@@ -104,6 +104,11 @@ pub(crate) struct World {
     pub(crate) reloads: Vec<(Vec<String>, Vec<String>)>,
 }
 
+/// What is shared with the host, copied.
+fn own(processes: Vec<(AttemptId, Arc<Metrics>)>) -> Vec<(AttemptId, Metrics)> {
+    processes.into_iter().map(|(attempt, metrics)| (attempt, Arc::unwrap_or_clone(metrics))).collect()
+}
+
 /// A finished round.
 pub(crate) struct Round {
     pub(crate) system: Metrics,
@@ -160,11 +165,11 @@ impl World {
         match event {
             PluginEvent::Said { instance, level, message } => self.said.push((level, instance, message)),
             PluginEvent::Health { instance, health } => self.failed.push((instance, health)),
-            PluginEvent::Measured { system, processes } => self.late.push((system, processes)),
+            PluginEvent::Measured { system, processes } => self.late.push((system, own(processes))),
             PluginEvent::Reloaded { changes, refusals } => self.reloads.push((changes, refusals)),
             PluginEvent::RoundFinished { number, system, processes, capacity } => {
                 assert_eq!(number, self.rounds);
-                return Some(Round { system, processes, capacity });
+                return Some(Round { system, processes: own(processes), capacity });
             }
         }
         None

@@ -73,8 +73,9 @@ pub enum PluginEvent {
         number: u64,
         /// What was measured of the machine in this round, by name; from `collect_system_metrics`.
         system: Metrics,
-        /// What was measured of each attempt in this round, by name; from `collect_metrics`.
-        processes: Vec<(AttemptId, Metrics)>,
+        /// What was measured of each attempt in this round, by name; from `collect_metrics`. Shared with those who keep it
+        /// for later rounds: there are as many as there are processes.
+        processes: Vec<(AttemptId, Arc<Metrics>)>,
         /// One answer per enabled capacity instance, failed ones included.
         capacity: Vec<CapacityAnswer>,
     },
@@ -84,7 +85,7 @@ pub enum PluginEvent {
         /// About the machine, or about the host itself.
         system: Metrics,
         /// About attempts; some may have ended.
-        processes: Vec<(AttemptId, Metrics)>,
+        processes: Vec<(AttemptId, Arc<Metrics>)>,
     },
     /// A reload of the plugins is over.
     Reloaded {

@@ -2,6 +2,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use orchestrator_core::metrics::{Metrics, ProcessSample, names};
@@ -71,6 +72,49 @@ impl Thinning {
             return false;
         }
         (*at, *before) = (now, *sample);
+        true
+    }
+}
+
+/// Decides which of the plugins' measurements of attempts the history keeps: those that say something new, and of others
+/// one in [`STILL`].
+#[derive(Debug, Default)]
+pub(crate) struct MeasuredRows {
+    /// The last row of each attempt, from each of the instances that measure it one by one (known by their first metric).
+    kept: HashMap<AttemptId, Vec<(Timestamp, Arc<Metrics>)>>,
+}
+
+impl MeasuredRows {
+    /// The rows to be kept of what was measured.
+    pub(crate) fn rows(
+        &mut self,
+        now: Timestamp,
+        measured: Vec<(AttemptId, Arc<Metrics>)>,
+    ) -> Vec<SampleRow> {
+        if self.kept.len() > 2 * measured.len() + 64 && !measured.is_empty() {
+            let alive: HashSet<_> = measured.iter().map(|(attempt, _)| *attempt).collect();
+            self.kept.retain(|attempt, _| alive.contains(attempt));
+        }
+        let news = measured.into_iter().filter(|(attempt, metrics)| self.is_news(now, *attempt, metrics));
+        news.map(|(attempt, metrics)| SampleRow {
+            at: now,
+            attempt: Some(attempt),
+            metrics: Arc::unwrap_or_clone(metrics),
+        })
+        .collect()
+    }
+
+    fn is_news(&mut self, now: Timestamp, attempt: AttemptId, metrics: &Arc<Metrics>) -> bool {
+        let kept = self.kept.entry(attempt).or_default();
+        let first = metrics.keys().next();
+        let Some((at, before)) = kept.iter_mut().find(|(_, before)| before.keys().next() == first) else {
+            kept.push((now, Arc::clone(metrics)));
+            return true;
+        };
+        if before == metrics && now.since(*at) < STILL {
+            return false;
+        }
+        (*at, *before) = (now, Arc::clone(metrics));
         true
     }
 }
@@ -166,6 +210,38 @@ mod tests {
         // One that wakes is seen at once.
         let woken = kept(10, 1, 1_000, |round| u64::from(round >= 5));
         assert_eq!(woken.len(), 2);
+    }
+
+    fn measured(attempt: u64, name: &str, value: f64) -> (AttemptId, Arc<Metrics>) {
+        (AttemptId(attempt), Arc::new(Metrics::from([(name.to_owned(), value), ("~".to_owned(), 0.0)])))
+    }
+
+    #[test]
+    fn measurements_are_kept_when_they_are_new_and_now_and_then() {
+        let mut rows = MeasuredRows::default();
+        let mut kept = |second: u64, measured: &[(AttemptId, Arc<Metrics>)]| {
+            let rows = rows.rows(Timestamp(1_000_000 * (100 + second)), measured.to_vec());
+            rows.into_iter().map(|row| row.attempt.unwrap().0).collect::<Vec<_>>()
+        };
+        let still = measured(1, "a", 7.0);
+        assert_eq!(kept(0, &[still.clone(), measured(2, "a", 0.0)]), [1, 2]);
+        assert_eq!(kept(1, &[still.clone(), measured(2, "a", 1.0)]), [2]);
+        // Another instance measures the same attempt after the round.
+        assert_eq!(kept(1, &[measured(1, "b", 1.0)]), [1]);
+        assert_eq!(kept(2, &[still.clone(), measured(2, "a", 1.0)]), Vec::<u64>::new());
+        assert_eq!(kept(2, &[measured(1, "b", 1.0)]), Vec::<u64>::new());
+        assert_eq!(kept(10, &[still]), [1]);
+    }
+
+    #[test]
+    fn measurements_of_attempts_that_are_gone_are_forgotten() {
+        let mut rows = MeasuredRows::default();
+        for round in 0..1_000 {
+            let now = Timestamp(1_000_000 * (round + 1));
+            assert_eq!(rows.rows(now, vec![measured(round, "a", 1.0)]).len(), 1);
+            assert_eq!(rows.rows(now, Vec::new()).len(), 0);
+        }
+        assert!(rows.kept.len() < 100, "{}", rows.kept.len());
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::hands::{Hands, LaunchOrder, OwnCpu};
 use crate::inbox::{Control, Message};
 use crate::journal::{Done, Journal};
 use crate::run::{Ended, RunEnd, Settings};
-use crate::samples::{Thinning, Thresholds, current};
+use crate::samples::{MeasuredRows, Thinning, Thresholds, current};
 use crate::ticks::Ticks;
 
 /// Between two snapshots for the subscribers.
@@ -43,6 +43,7 @@ pub(crate) struct Turner {
     suspend_self: Box<dyn Fn() + Send>,
     own_cpu: OwnCpu,
     thinning: Thinning,
+    measured: MeasuredRows,
     /// Events that arose while commands were performed.
     local: VecDeque<Event>,
     wake_at: Option<Timestamp>,
@@ -90,6 +91,7 @@ impl Turner {
             suspend_self: settings.suspend_self,
             own_cpu: OwnCpu::default(),
             thinning: Thinning::default(),
+            measured: MeasuredRows::default(),
             local: VecDeque::new(),
             wake_at: None,
             collected_at: None,
@@ -282,12 +284,10 @@ impl Turner {
     }
 
     /// Hands what plugins measured to the history.
-    fn keep(&mut self, system: Metrics, processes: Vec<(AttemptId, Metrics)>) {
+    fn keep(&mut self, system: Metrics, processes: Vec<(AttemptId, Arc<Metrics>)>) {
         let at = self.clock.now();
-        let row = |attempt, metrics| SampleRow { at, attempt, metrics };
-        let mut rows: Vec<_> =
-            processes.into_iter().map(|(attempt, metrics)| row(Some(attempt), metrics)).collect();
-        rows.push(row(None, system));
+        let mut rows = self.measured.rows(at, processes);
+        rows.push(SampleRow { at, attempt: None, metrics: system });
         rows.retain(|row| !row.metrics.is_empty());
         self.journal.store().samples(rows);
     }

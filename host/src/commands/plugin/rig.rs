@@ -93,6 +93,8 @@ impl Rig {
                 PluginEvent::RoundFinished { number, system, processes, capacity }
                     if number == self.number =>
                 {
+                    let own = |(attempt, metrics)| (attempt, Arc::unwrap_or_clone(metrics));
+                    let processes = processes.into_iter().map(own).collect();
                     return Some(Round { system, processes, capacity, took: begun.elapsed() });
                 }
                 other => self.hear(other),

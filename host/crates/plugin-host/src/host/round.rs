@@ -7,6 +7,7 @@ use orchestrator_core::metrics::{Metrics, names};
 use orchestrator_core::scheduler::CapacityAnswer;
 use orchestrator_plugin_api::PluginKind;
 use orchestrator_ports::{PluginEvent, PluginRound};
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
@@ -94,7 +95,7 @@ impl Phase {
 #[derive(Default)]
 pub(super) struct Measured {
     system: Metrics,
-    processes: BTreeMap<AttemptId, Metrics>,
+    processes: BTreeMap<AttemptId, Arc<Metrics>>,
     /// Processes that the sums are made of; of several instances that know processes, the least.
     asked: Option<usize>,
 }
@@ -106,7 +107,10 @@ impl Measured {
         for (slot, reading) in slots.filter_map(|slot| Some((slot, slot.reading.as_ref()?))) {
             add(&mut measured.system, &reading.system);
             for (attempt, metrics) in &reading.processes {
-                add(measured.processes.entry(*attempt).or_default(), metrics);
+                match measured.processes.entry(*attempt) {
+                    Entry::Vacant(entry) => drop(entry.insert(Arc::clone(metrics))),
+                    Entry::Occupied(mut entry) => add(Arc::make_mut(entry.get_mut()), metrics),
+                }
             }
             if slot.knows_processes {
                 let least = measured.asked.unwrap_or(usize::MAX).min(reading.asked);
@@ -120,7 +124,7 @@ impl Measured {
     /// reading stands as a whole until the next one, though its processes may have ended: how many there were goes with it.
     pub(super) fn current(&self, built_in: &Metrics) -> Metrics {
         let mut sums = Metrics::new();
-        for (name, value) in self.processes.values().flatten() {
+        for (name, value) in self.processes.values().flat_map(|metrics| metrics.iter()) {
             *sums.entry(name.clone()).or_default() += value;
         }
         let mut current = built_in.clone();

@@ -89,7 +89,7 @@ pub(super) struct Successor {
 pub(super) struct Reading {
     pub(super) at: Instant,
     pub(super) system: Metrics,
-    pub(super) processes: Vec<(AttemptId, Metrics)>,
+    pub(super) processes: Vec<(AttemptId, Arc<Metrics>)>,
     /// Processes that it was asked about.
     pub(super) asked: usize,
 }

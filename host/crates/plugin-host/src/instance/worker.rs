@@ -43,7 +43,7 @@ pub(crate) enum Outcome {
 #[derive(Debug, Default)]
 pub(crate) struct Collected {
     pub(crate) system: Metrics,
-    pub(crate) processes: Vec<(AttemptId, Metrics)>,
+    pub(crate) processes: Vec<(AttemptId, Arc<Metrics>)>,
     pub(crate) dropped: Dropped,
     /// Failed calls and the last fault.
     pub(crate) failed: u32,
@@ -222,7 +222,7 @@ impl Collected {
         match answer {
             Ok(metrics) if metrics.is_empty() => false,
             Ok(metrics) => {
-                self.processes.push((attempt, metrics));
+                self.processes.push((attempt, Arc::new(metrics)));
                 false
             }
             Err(fault) => {

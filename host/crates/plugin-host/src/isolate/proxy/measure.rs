@@ -142,6 +142,7 @@ mod tests {
     use orchestrator_core::{AttemptId, TaskId};
     use orchestrator_ports::ProcessFacts;
     use std::path::Path;
+    use std::sync::Arc;
     use std::time::Duration;
 
     fn process(attempt: u64) -> ProcessFacts {
@@ -187,7 +188,7 @@ mod tests {
         }
         assert_eq!(known, [false, false, true, false, false, true, false, false, false]);
         let good = Metrics::from([("good".to_owned(), 1.0)]);
-        assert_eq!(tally.collected.processes, [(AttemptId(11), good)]);
+        assert_eq!(tally.collected.processes, [(AttemptId(11), Arc::new(good))]);
         assert!(tally.collected.system.is_empty(), "it overrode the host's own metric");
         let dropped = &tally.ledger.dropped;
         assert_eq!((dropped.reserved.count, dropped.total()), (1, 1));
