@@ -1,10 +1,10 @@
 //! Where our own control groups are mounted, versions 1 and 2, and what they allow.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::text::{field, field_in, number_in};
+use crate::text::{field, field_in, number_in, reread};
 
 /// A control group hierarchy as seen from here: our own group and its ancestors, nearest first.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -35,6 +35,10 @@ pub(crate) struct Quota {
 
 /// Where our groups are is looked up again so often: processes are seldom moved from one to another.
 const FIND_EVERY: Duration = Duration::from_secs(10);
+
+/// What they allow is looked at again so often (a tenth less than a second, lest a reading that comes a little early put
+/// it off): people change it, not programs.
+pub(crate) const LIMITS_EVERY: Duration = Duration::from_millis(900);
 
 /// The groups that one controller limits us by.
 #[derive(Debug)]
@@ -118,6 +122,18 @@ fn climb(mount: &Path, group: &str) -> Vec<PathBuf> {
         .collect()
 }
 
+/// Those of the groups that have a limit below `machine` bytes.
+pub(crate) fn limiting_memory(levels: &Levels, machine: u64) -> Levels {
+    let limits = |directory: &&PathBuf| memory_limit(directory, levels.unified, machine).is_some();
+    let directories = levels.directories.iter().filter(limits).cloned().collect();
+    Levels { directories, ..*levels }
+}
+
+fn memory_limit(directory: &Path, unified: bool, machine: u64) -> Option<u64> {
+    let name = if unified { "memory.max" } else { "memory.limit_in_bytes" };
+    number_in(&directory.join(name)).filter(|&limit| limit < machine)
+}
+
 /// The memory of the group with the least left under its limit; `None` when no group's limit is below `machine` bytes.
 pub(crate) fn tightest_memory(levels: &Levels, machine: u64) -> Option<GroupMemory> {
     let memories =
@@ -126,12 +142,8 @@ pub(crate) fn tightest_memory(levels: &Levels, machine: u64) -> Option<GroupMemo
 }
 
 fn memory(directory: &Path, unified: bool, machine: u64) -> Option<GroupMemory> {
-    let (limit, usage, prefix) = if unified {
-        ("memory.max", "memory.current", "")
-    } else {
-        ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_")
-    };
-    let limit = number_in(&directory.join(limit)).filter(|&limit| limit < machine)?;
+    let limit = memory_limit(directory, unified, machine)?;
+    let (usage, prefix) = if unified { ("memory.current", "") } else { ("memory.usage_in_bytes", "total_") };
     let usage = number_in(&directory.join(usage))?;
     let stat = fs::read_to_string(directory.join("memory.stat")).unwrap_or_default();
     // Both lists, as in the kernel's own MemAvailable: what was read twice is active and still only a copy. Memory file
@@ -168,6 +180,42 @@ pub(crate) fn cpu_used(directory: &Path, unified: bool) -> Option<u64> {
     })
 }
 
+/// The CPU time of our own group, with the groups below it, through a descriptor that stays open.
+#[derive(Debug)]
+pub(crate) struct GroupTime {
+    file: File,
+    unified: bool,
+}
+
+impl GroupTime {
+    /// `None` where there is none. (The root of version 2 knows CPU time as the machine's clock ticks alone: not exactly.)
+    pub(crate) fn find() -> Option<Self> {
+        let own = |controller| {
+            let levels = levels(controller);
+            Some((levels.directories.into_iter().next()?, levels.unified))
+        };
+        let (directory, unified) = own("cpuacct").or_else(|| own("cpu"))?;
+        Self::of(&directory, unified)
+    }
+
+    fn of(directory: &Path, unified: bool) -> Option<Self> {
+        if unified && !directory.join("cgroup.events").exists() {
+            return None;
+        }
+        let name = if unified { "cpu.stat" } else { "cpuacct.usage" };
+        Some(Self { file: File::open(directory.join(name)).ok()?, unified })
+    }
+
+    /// Seconds so far.
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> Option<f64> {
+        let text = std::str::from_utf8(reread(&self.file, buffer).ok()?).ok()?;
+        if self.unified {
+            return Some(field(text, "usage_usec")? as f64 / 1e6);
+        }
+        Some(text.trim_end().parse::<u64>().ok()? as f64 / 1e9)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -196,6 +244,9 @@ mod tests {
         assert_eq!(tightest_memory(&levels, 900), None, "a limit above the machine's memory is none");
         assert_eq!(tightest_quota(&levels), Some(Quota { cores: 1.5, directory: outer.clone() }));
         assert_eq!(cpu_used(&outer, true), Some(42_000));
+        assert!(GroupTime::of(&outer, true).is_none(), "a root: its figure is made of clock ticks");
+        write(&outer, "cgroup.events", "populated 1\n");
+        assert_eq!(GroupTime::of(&outer, true).unwrap().read(&mut [0; 256]), Some(0.000_042));
     }
 
     #[test]
@@ -213,9 +264,13 @@ mod tests {
         let levels = Levels { unified: false, directories: climb(root.path(), "/named/from/outside") };
         assert_eq!(levels.directories, [root.path().to_owned()]);
         assert_eq!(tightest_memory(&levels, 1 << 40), Some(GroupMemory { limit: 2000, used: 800 }));
+        assert_eq!(limiting_memory(&levels, 1 << 40), levels);
+        assert!(limiting_memory(&levels, 1_000).directories.is_empty());
         assert_eq!(tightest_quota(&levels).unwrap().cores, 0.5);
         write(root.path(), "cpu.cfs_quota_us", "-1\n");
         assert_eq!(tightest_quota(&levels), None);
+        write(root.path(), "cpuacct.usage", "2500000000\n");
+        assert_eq!(GroupTime::of(root.path(), false).unwrap().read(&mut [0; 64]), Some(2.5));
     }
 
     #[test]

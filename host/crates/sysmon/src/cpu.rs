@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use crate::cgroup::{self, LevelWatch};
+use crate::cgroup::{self, LIMITS_EVERY, LevelWatch};
 use crate::text::KernelFile;
 
 /// Busy and all clock ticks of the usable processors so far.
@@ -28,6 +28,9 @@ struct Metered {
 pub(crate) struct CpuWatch {
     stat: KernelFile,
     levels: LevelWatch,
+    usable: Usable,
+    /// When what we may use is looked at again.
+    again: Instant,
     last: Ticks,
     percent: f64,
     metered: Option<Metered>,
@@ -39,7 +42,8 @@ impl CpuWatch {
         let (mut stat, mut levels) = (KernelFile::open("/proc/stat"), LevelWatch::new("cpu"));
         let usable = Usable::read(&mut levels);
         let last = parse_ticks(stat.read(), &usable.processors);
-        Self { stat, levels, last, percent: 0.0, metered: usable.quota.and_then(metered) }
+        let metered = usable.quota.clone().and_then(metered);
+        Self { stat, levels, usable, again: Instant::now() + LIMITS_EVERY, last, percent: 0.0, metered }
     }
 
     /// Usable cores now, and the share of them that was in use since the last reading, 0–100.
@@ -47,7 +51,11 @@ impl CpuWatch {
     /// The share is that of the processors of our affinity mask (`/proc/stat`: everything but idle and iowait; stolen
     /// time counts as used). Under a quota it is the larger of this and the group's own use of its quota.
     pub(crate) fn read(&mut self) -> (f64, f64) {
-        let usable = Usable::read(&mut self.levels);
+        let at = Instant::now();
+        if at >= self.again {
+            (self.usable, self.again) = (Usable::read(&mut self.levels), at + LIMITS_EVERY);
+        }
+        let usable = &self.usable;
         let now = parse_ticks(self.stat.read(), &usable.processors);
         let all = now.all.saturating_sub(self.last.all);
         let busy = now.busy.saturating_sub(self.last.busy);
@@ -56,7 +64,7 @@ impl CpuWatch {
             self.last = now;
         }
         let cores = usable.cores();
-        let metered = usable.quota.and_then(metered);
+        let metered = usable.quota.clone().and_then(metered);
         let of_quota = match (&self.metered, &metered) {
             (Some(before), Some(now)) => share_of_quota(before, now),
             _ => 0.0,
@@ -67,6 +75,7 @@ impl CpuWatch {
 }
 
 /// What we may use.
+#[derive(Debug)]
 struct Usable {
     processors: Vec<usize>,
     quota: Option<(cgroup::Quota, bool)>,

@@ -191,6 +191,14 @@ fn spread(time: Duration, pid: u32) -> Duration {
 }
 
 #[cfg(test)]
+impl Member {
+    /// As if it had run since it was looked at.
+    pub(crate) fn forget(&mut self) {
+        self.turns = None;
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::discover::read_stat;

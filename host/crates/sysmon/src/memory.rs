@@ -1,6 +1,8 @@
 //! Memory: what there is, what is in use, what can be had.
 
-use crate::cgroup::{self, LevelWatch};
+use std::time::Instant;
+
+use crate::cgroup::{self, LIMITS_EVERY, LevelWatch, Levels};
 use crate::text::{KernelFile, field};
 
 /// Bytes.
@@ -21,18 +23,29 @@ pub(crate) struct Memory {
 pub(crate) struct MemoryWatch {
     machine: KernelFile,
     levels: LevelWatch,
+    /// Those of the levels that limit us.
+    limiting: Levels,
+    /// When that is looked at again.
+    again: Instant,
 }
 
 impl MemoryWatch {
     /// Begins to watch.
     pub(crate) fn new() -> Self {
-        Self { machine: KernelFile::open("/proc/meminfo"), levels: LevelWatch::new("memory") }
+        let machine = KernelFile::open("/proc/meminfo");
+        let (levels, limiting) = (LevelWatch::new("memory"), Levels::default());
+        Self { machine, levels, limiting, again: Instant::now() }
     }
 
     /// Memory now; zeros where the machine does not tell.
     pub(crate) fn read(&mut self) -> Memory {
         let machine = parse(self.machine.read());
-        limited(machine, cgroup::tightest_memory(self.levels.now(), machine.total))
+        let now = Instant::now();
+        if now >= self.again {
+            self.again = now + LIMITS_EVERY;
+            self.limiting = cgroup::limiting_memory(self.levels.now(), machine.total);
+        }
+        limited(machine, cgroup::tightest_memory(&self.limiting, machine.total))
     }
 }
 

@@ -1,18 +1,22 @@
 //! Whether anybody can have run.
 //!
-//! The kernel counts how long each core was idle and tells the sum in `/proc/uptime`: the rest of the time was used, by
-//! everybody together. Less our own part, which is known to the nanosecond, it bounds what those have used who slept when
-//! they were last looked at, whoever and however many they are: for one reading instead of one of each.
+//! Two figures bound what all have used together who slept when they were last looked at, whoever and however many they
+//! are, for one reading instead of one of each: what is left of the time in which the cores were idle (the kernel counts
+//! that exactly and tells the sum in `/proc/uptime`), and what our control group has used, in which our processes are as
+//! well. Our own part, known to the nanosecond, is taken off either.
 
 use std::fs::File;
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::cgroup::GroupTime;
 use crate::text::{listed, reread};
 
 /// Seconds that others may use before they are looked at: a clock tick, in which CPU time is told.
 const UNSEEN: f64 = 0.010;
+/// Where our control group is is looked up again so often.
+const FIND_EVERY: Duration = Duration::from_secs(10);
 /// Idle time is told in steps of so many seconds.
 const STEP: f64 = 0.010;
 /// Nobody is left alone for longer than a second: a tenth less, lest a reading that comes a little early put it off.
@@ -23,37 +27,53 @@ const AT_MOST: Duration = Duration::from_millis(900);
 pub(crate) struct Quiet {
     uptime: Option<File>,
     online: Option<File>,
+    group: Option<GroupTime>,
+    /// Where our group is is looked up again then.
+    find_again: Instant,
     /// When all were last looked at.
     mark: Option<Mark>,
 }
 
-/// What was known at a moment.
+/// What was known at a moment; times in seconds.
 #[derive(Clone, Copy, Debug)]
 struct Mark {
     at: Instant,
     /// Cores that work.
     cores: u32,
-    /// Seconds in which they were idle so far, added up.
-    idle: f64,
+    /// Time in which they were idle so far, added up.
+    idle: Option<f64>,
+    /// CPU time of our control group.
+    group: Option<f64>,
     /// CPU time of this process.
-    own: Duration,
+    own: f64,
 }
 
 impl Quiet {
     pub(crate) fn new() -> Self {
         let open = |path| File::open(path).ok();
-        Self { uptime: open("/proc/uptime"), online: open("/sys/devices/system/cpu/online"), mark: None }
+        let (uptime, online) = (open("/proc/uptime"), open("/sys/devices/system/cpu/online"));
+        Self { uptime, online, group: GroupTime::find(), find_again: Instant::now() + FIND_EVERY, mark: None }
     }
 
-    /// Whether they must be looked at. If so, what is used from now on counts until the next time; where the machine
-    /// does not tell, always.
+    /// Whether they must be looked at. If so, what is used from now on counts until the next time; where nothing tells,
+    /// always.
     pub(crate) fn is_over(&mut self, buffer: &mut [u8]) -> bool {
-        let now = (Instant::now(), self.idle(buffer), clock_gettime(ClockId::ProcessCPUTime));
-        let (at, Some(idle), Ok(own)) = (now.0, now.1, Duration::try_from(now.2)) else { return true };
-        let since = self.mark.map(|mark| (mark, Mark { at, idle, own, ..mark }));
-        let over = !since.is_some_and(|(mark, now)| mark.is_quiet_until(&now));
+        let cores = self.mark.map_or(0, |mark| mark.cores);
+        let now = Mark {
+            at: Instant::now(),
+            cores,
+            idle: self.idle(buffer),
+            group: self.group.as_ref().and_then(|group| group.read(buffer)),
+            own: own_time(),
+        };
+        let over = !self.mark.is_some_and(|mark| mark.is_quiet_until(&now));
         if over {
-            self.mark = self.cores(buffer).map(|cores| Mark { at, cores, idle, own });
+            if now.at >= self.find_again {
+                self.find_again = now.at + FIND_EVERY;
+                self.group = GroupTime::find();
+            }
+            let group = self.group.as_ref().and_then(|group| group.read(buffer));
+            self.mark = Some(Mark { cores: self.cores(buffer).unwrap_or(0), group, ..now });
         }
         over
     }
@@ -65,31 +85,44 @@ impl Quiet {
 
     fn cores(&self, buffer: &mut [u8]) -> Option<u32> {
         let text = std::str::from_utf8(reread(self.online.as_ref()?, buffer).ok()?).ok()?;
-        listed(text.trim_end()).filter(|&cores| cores > 0)
+        listed(text.trim_end())
     }
 }
 
 impl Mark {
     fn is_quiet_until(&self, now: &Self) -> bool {
         let passed = now.at.saturating_duration_since(self.at);
-        let used = passed.as_secs_f64() * f64::from(self.cores) - (now.idle - self.idle);
-        let others = used - now.own.saturating_sub(self.own).as_secs_f64();
-        // Where cores come or go, or idle time is not what it seems, there is more or less than can be.
-        passed < AT_MOST && (-2.0 * STEP..=UNSEEN).contains(&others)
+        let all = passed.as_secs_f64() * f64::from(self.cores);
+        let own = now.own - self.own;
+        let machine = self.idle.zip(now.idle).map(|(before, now)| all - (now - before));
+        let group = self.group.zip(now.group).map(|(before, now)| now - before);
+        // Where cores come or go, or we are in another group by now, there may be less than there can be.
+        let quiet = |used: f64| (-2.0 * STEP..=UNSEEN).contains(&(used - own));
+        passed < AT_MOST && [machine, group].into_iter().flatten().any(quiet)
     }
+}
+
+/// CPU time of this process.
+fn own_time() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn mark() -> Mark {
+        Mark { at: Instant::now(), cores: 2, idle: Some(1_000.0), group: None, own: 7.0 }
+    }
+
     /// Whether it was quiet for so many milliseconds on two cores of which we used and all used so many.
     fn quiet(passed: u64, own: u64, used: u64) -> bool {
-        let before = Mark { at: Instant::now(), cores: 2, idle: 1_000.0, own: Duration::from_secs(7) };
+        let before = mark();
         let now = Mark {
             at: before.at + Duration::from_millis(passed),
-            idle: before.idle + (2 * passed - used) as f64 / 1e3,
-            own: before.own + Duration::from_millis(own),
+            idle: Some(1_000.0 + (2 * passed - used) as f64 / 1e3),
+            own: before.own + own as f64 / 1e3,
             ..before
         };
         before.is_quiet_until(&now)
@@ -113,9 +146,23 @@ mod tests {
     #[test]
     fn what_cannot_be_is_not_believed() {
         // A third core was idle as well: more than all the time.
-        let before = Mark { at: Instant::now(), cores: 2, idle: 1_000.0, own: Duration::ZERO };
-        let now = Mark { at: before.at + Duration::from_millis(100), idle: 1_000.3, ..before };
+        let before = mark();
+        let now = Mark { at: before.at + Duration::from_millis(100), idle: Some(1_000.3), ..before };
         assert!(!before.is_quiet_until(&now));
+        // We have used more than the group that we are in.
+        let before = Mark { idle: None, group: Some(50.0), ..before };
+        assert!(!before.is_quiet_until(&Mark { own: before.own + 0.1, ..before }));
+        let untold = Mark { group: None, ..before };
+        assert!(!untold.is_quiet_until(&untold));
+    }
+
+    #[test]
+    fn in_a_group_of_our_own_it_is_quiet_whatever_others_do() {
+        let before = Mark { group: Some(50.0), ..mark() };
+        let at = before.at + Duration::from_millis(100);
+        let now = Mark { at, group: Some(50.025), own: before.own + 0.02, ..before };
+        assert!(before.is_quiet_until(&now), "others kept both cores busy");
+        assert!(!before.is_quiet_until(&Mark { group: Some(50.035), ..now }));
     }
 
     #[test]

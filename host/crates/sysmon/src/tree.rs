@@ -279,3 +279,93 @@ fn state_column(state: u8) -> usize {
         _ => 1,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::CommandExt;
+    use std::process::{Child, Command};
+
+    use orchestrator_core::scheduler::ProcessIdentity;
+
+    use super::*;
+
+    struct Subject {
+        child: Child,
+        watch: TreeWatch,
+        target: ProbeTarget,
+    }
+
+    impl Subject {
+        /// Watches a shell at work.
+        fn run(script: &str) -> Self {
+            let child = Command::new("/bin/sh").args(["-c", script]).process_group(0).spawn().unwrap();
+            let (pid, mut watch) = (child.id(), TreeWatch::new());
+            let start_ticks = read_stat(pid, &mut watch.buffer).unwrap().start_ticks;
+            let identity = ProcessIdentity { pid, start_ticks };
+            Self { child, watch, target: ProbeTarget { attempt: AttemptId(1), identity } }
+        }
+
+        /// Watches until `done` says that it is so.
+        fn until(&mut self, done: impl Fn(&TreeWatch) -> bool) {
+            let begun = Instant::now();
+            while !done(&self.watch) {
+                assert_eq!(self.watch.read(&[self.target]).len(), 1);
+                assert!(begun.elapsed().as_secs() < 60, "{:?}", self.watch.members);
+            }
+        }
+
+        /// Looks at it as when nobody else can have run, or at all.
+        fn look(&mut self, all: bool) {
+            self.watch.refresh(all);
+            self.watch.gather();
+        }
+    }
+
+    impl Drop for Subject {
+        fn drop(&mut self) {
+            let group = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw).unwrap();
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+            self.child.wait().unwrap();
+        }
+    }
+
+    fn sleep(watch: &TreeWatch, members: usize) -> bool {
+        watch.members.len() == members && watch.members.values().all(|member| member.asleep)
+    }
+
+    #[test]
+    fn sleepers_are_left_alone_while_nobody_can_have_run() {
+        let mut subject = Subject::run("exec sleep 600");
+        subject.until(|watch| sleep(watch, 1));
+        let main = subject.child.id();
+        let before = subject.watch.trees[&main].reading.clone().unwrap();
+        // As if it had run meanwhile.
+        let mark = |watch: &mut TreeWatch| watch.members.get_mut(&main).unwrap().forget();
+        mark(&mut subject.watch);
+        subject.look(false);
+        assert!(Arc::ptr_eq(&before.1, &subject.watch.trees[&main].reading.as_ref().unwrap().1));
+        subject.look(true);
+        let after = subject.watch.trees[&main].reading.clone().unwrap();
+        assert_eq!(before.1, after.1);
+        assert!(!Arc::ptr_eq(&before.1, &after.1), "who has run has another list");
+        assert!(!sleep(&subject.watch, 1));
+    }
+
+    #[test]
+    fn a_tree_in_which_somebody_is_awake_is_looked_at_as_a_whole() {
+        let mut subject = Subject::run("sleep 600 & while :; do :; done");
+        let main = subject.child.id();
+        subject.until(|watch| {
+            let is = |member: &Member| member.asleep == (member.pid != main);
+            watch.members.len() == 2 && watch.members.values().all(is)
+        });
+        let child = *subject.watch.members.keys().find(|pid| **pid != main).unwrap();
+        let pid = i32::try_from(child).ok().and_then(rustix::process::Pid::from_raw).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        let begun = Instant::now();
+        while subject.watch.trees[&main].reading.as_ref().unwrap().1.len() == 2 {
+            subject.look(false);
+            assert!(begun.elapsed().as_secs() < 60, "{:?}", subject.watch.members);
+        }
+    }
+}

@@ -179,6 +179,29 @@ fn what_a_sleeper_does_when_it_wakes_is_in_the_next_sample() {
 }
 
 #[test]
+fn among_many_sleepers_one_that_works_is_in_the_next_sample() {
+    let mut probe = probe();
+    let mut subjects: Vec<Subject> = (2..40).map(|n| Subject::shell(n, "exec sleep 600")).collect();
+    let script = "mkfifo $DIR/go; read line < $DIR/go; i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; \
+                  : > $DIR/done; exec sleep 600";
+    subjects.push(Subject::shell(1, script));
+    let worker = subjects.last().unwrap();
+    worker.ready("go");
+    let targets: Vec<_> = subjects.iter().map(|subject| subject.target).collect();
+    let mut before = Vec::new();
+    wait_until(|| {
+        let now = probe.processes(&targets);
+        let same = now == before && now.iter().all(|(sample, _)| sample.states[1] == 1);
+        before = now;
+        same.then_some(())
+    });
+    worker.go();
+    let after = probe.processes(&targets);
+    let used = after.last().unwrap().0.cpu_time - before.last().unwrap().0.cpu_time;
+    assert!(used >= Duration::from_millis(50), "{used:?}");
+}
+
+#[test]
 fn a_child_born_to_a_sleeper_is_in_the_next_sample() {
     let mut probe = probe();
     let script = "mkfifo $DIR/go; read line < $DIR/go; sleep 600 & : > $DIR/done; wait";
