@@ -22,9 +22,7 @@ use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use rustix::process::Rlimit;
 
 use crate::image::{Call, Image};
-
-/// Enough for the few frames between birth and `execve`.
-const STACK: usize = 16 * 1024;
+use crate::stack::Stack;
 
 /// What the child is to do between its birth and `execve`.
 #[derive(Debug)]
@@ -48,13 +46,13 @@ pub(crate) struct Cradle(ManuallyDrop<Parts>);
 
 #[derive(Debug)]
 struct Parts {
-    stack: Box<[u128]>,
+    stack: Stack,
     birth: Box<Birth>,
     /// What is executed is laid out here.
     image: Image,
 }
 
-// SAFETY: the pointers of `birth.call` lead into the image beside it.
+// SAFETY: the pointers of `birth.call` lead into the image beside it, and the stack is nobody else's.
 unsafe impl Send for Cradle {}
 
 impl Drop for Cradle {
@@ -76,7 +74,7 @@ impl Cradle {
         };
         let (here, errno) = (AtomicU32::new(0), AtomicI32::new(0));
         let birth = Birth { call, streams: [0; 3], open_files: None, here, errno };
-        let stack = vec![0; STACK / size_of::<u128>()].into();
+        let stack = Stack::new();
         Self(ManuallyDrop::new(Parts { stack, birth: Box::new(birth), image: Image::default() }))
     }
 
@@ -147,6 +145,7 @@ mod x86_64 {
     use std::os::fd::FromRawFd;
 
     use super::{Birth, Cradle, Ordering, OwnedFd, Parts, io};
+    use crate::stack::SIZE;
 
     pub(super) fn born(cradle: &mut Cradle) -> io::Result<(u32, OwnedFd)> {
         let mut pidfd: i32 = -1;
@@ -162,8 +161,8 @@ mod x86_64 {
         arguments.pidfd = (&raw mut pidfd).expose_provenance() as u64;
         arguments.child_tid = birth.here.as_ptr().expose_provenance() as u64;
         arguments.exit_signal = libc::SIGCHLD.cast_unsigned().into();
-        arguments.stack = stack.as_mut_ptr().expose_provenance() as u64;
-        arguments.stack_size = size_of_val(&**stack) as u64;
+        arguments.stack = stack.start().expose_provenance() as u64;
+        arguments.stack_size = SIZE as u64;
         // SAFETY: the cradle is free: its stack, 16-aligned, is nobody's. It stays as it is until the child has left it
         // (`is_occupied`), which its owner waits for before it is used again or freed.
         let outcome = unsafe { clone3(&arguments, &raw const *birth) };

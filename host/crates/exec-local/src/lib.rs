@@ -40,6 +40,7 @@ mod rescue;
 mod signal;
 mod signalling;
 mod spawn;
+mod stack;
 mod stat;
 mod streams;
 mod sweep;
