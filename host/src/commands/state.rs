@@ -160,7 +160,7 @@ impl State {
 
     /// Where the captured output of an attempt is: `stdout` or `stderr`; absent when there was none.
     pub(super) fn log(&self, attempt: AttemptId, stream: &str) -> PathBuf {
-        self.directory.join(log_path(attempt, stream))
+        log_path(&self.directory, attempt, stream)
     }
 }
 

@@ -1,10 +1,12 @@
 //! The command of one attempt: templates of the configuration filled in with the attempt's facts.
 
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::template::{Placeholder, Placeholders, Template, environment, shell_line};
+use super::Environment;
+use super::template::{Placeholder, Placeholders, Template, shell_line};
 use crate::config::model::{Binary, Config};
 use crate::scheduler::InputPath;
 
@@ -21,8 +23,8 @@ pub struct Invocation {
     pub program: PathBuf,
     /// Its arguments, the program's own name not among them.
     pub args: Vec<OsString>,
-    /// The configuration's `env` and the `ORCHESTRATOR_*` facts.
-    pub env: Vec<(OsString, OsString)>,
+    /// The `ORCHESTRATOR_*` facts and, on top, the configuration's `env`.
+    pub env: Environment,
     /// Working directory.
     pub working_directory: Option<PathBuf>,
     /// File for standard input.
@@ -52,8 +54,10 @@ impl CommandPlan {
         } else {
             (binary.path.clone(), binary.flags.iter().map(|flag| flag.expand(values)).collect())
         };
-        let mut env = environment(values);
-        env.extend(binary.env.iter().map(|(name, value)| (name.into(), value.expand(values))));
+        let mut env = values.environment();
+        for (name, value) in &binary.env {
+            env.set_with(name.as_ref(), |bytes| value.append(values, bytes));
+        }
         Invocation {
             program,
             args,
@@ -93,8 +97,12 @@ pub fn output_path(input: &InputPath, suffix: &str) -> PathBuf {
     PathBuf::from(OsString::from_vec(bytes))
 }
 
-/// Where an attempt's captured stream goes, relative to the state directory: a thousand attempts share a directory.
+/// Where an attempt's captured stream goes in the state directory: a thousand attempts share a directory.
 #[must_use]
-pub fn log_path(attempt: crate::AttemptId, stream: &str) -> PathBuf {
-    PathBuf::from(format!("logs/{}/{attempt}.{stream}", attempt.0 / 1000))
+pub fn log_path(state_directory: &Path, attempt: crate::AttemptId, stream: &str) -> PathBuf {
+    let mut path = OsString::with_capacity(state_directory.as_os_str().len() + 48);
+    path.push(state_directory);
+    // Writing to a string does not fail.
+    let _written = write!(path, "/logs/{}/{attempt}.{stream}", attempt.0 / 1000);
+    path.into()
 }

@@ -6,11 +6,13 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::io::Write as _;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::Environment;
 use crate::config::nearest::nearest;
 use crate::config::scalar::{Scalar, ValueError, scalar_traits, shown};
 use crate::ids::{RunId, SlotId, TaskId};
@@ -194,25 +196,46 @@ pub struct Placeholders<'a> {
 }
 
 impl Placeholders<'_> {
-    /// The value of a placeholder, byte for byte.
-    pub fn value(&self, placeholder: Placeholder) -> OsString {
-        let path = |path: Option<&OsStr>| path.unwrap_or_default().to_os_string();
+    /// Appends the value of a placeholder, byte for byte.
+    pub fn append(&self, placeholder: Placeholder, out: &mut Vec<u8>) {
+        let path = |path: Option<&OsStr>, out: &mut Vec<u8>| {
+            out.extend_from_slice(path.unwrap_or_default().as_bytes());
+        };
         match placeholder {
-            Placeholder::InputFile => self.input_file.into(),
-            Placeholder::OutputFile => self.output_file.into(),
-            Placeholder::InputName => path(self.input_file.file_name()),
-            Placeholder::InputStem => path(self.input_file.file_stem()),
-            Placeholder::InputDir => path(self.input_file.parent().map(Path::as_os_str)),
-            Placeholder::InputSize => self.input_size.0.to_string().into(),
-            Placeholder::OutputDir => self.output_dir.into(),
-            Placeholder::TempDir => self.temp_dir.into(),
-            Placeholder::TaskId => self.task_id.to_string().into(),
-            Placeholder::Attempt => self.attempt.to_string().into(),
-            Placeholder::Slot => self.slot.to_string().into(),
-            Placeholder::Seq => self.seq.to_string().into(),
-            Placeholder::RunId => self.run_id.to_string().into(),
+            Placeholder::InputFile => path(Some(self.input_file.as_os_str()), out),
+            Placeholder::OutputFile => path(Some(self.output_file.as_os_str()), out),
+            Placeholder::InputName => path(self.input_file.file_name(), out),
+            Placeholder::InputStem => path(self.input_file.file_stem(), out),
+            Placeholder::InputDir => path(self.input_file.parent().map(Path::as_os_str), out),
+            Placeholder::InputSize => number(self.input_size.0, out),
+            Placeholder::OutputDir => path(Some(self.output_dir.as_os_str()), out),
+            Placeholder::TempDir => path(Some(self.temp_dir.as_os_str()), out),
+            Placeholder::TaskId => number(self.task_id, out),
+            Placeholder::Attempt => number(self.attempt, out),
+            Placeholder::Slot => number(self.slot, out),
+            Placeholder::Seq => number(self.seq, out),
+            Placeholder::RunId => number(self.run_id, out),
         }
     }
+
+    /// The facts as environment variables: `ORCHESTRATOR_INPUT_FILE` and so on, one for each placeholder. An attempt that
+    /// has no private place to write to (its paths are empty) better gets no name for it than a wrong one.
+    pub fn environment(&self) -> Environment {
+        let mut environment = Environment::default();
+        let is_private =
+            |it| matches!(it, Placeholder::OutputFile | Placeholder::OutputDir | Placeholder::TempDir);
+        let has_private = !self.output_dir.as_os_str().is_empty();
+        for placeholder in Placeholder::ALL.into_iter().filter(|it| has_private || !is_private(*it)) {
+            environment.set_with(placeholder.variable().as_ref(), |bytes| self.append(placeholder, bytes));
+        }
+        environment
+    }
+}
+
+/// Appends a number in decimal.
+fn number(number: impl fmt::Display, out: &mut Vec<u8>) {
+    // Writing to a vector does not fail.
+    let _written = write!(out, "{number}");
 }
 
 impl Template {
@@ -270,23 +293,34 @@ impl Template {
 
     /// Fills in the values, byte for byte.
     pub fn expand(&self, values: &Placeholders<'_>) -> OsString {
-        self.render(|placeholder| values.value(placeholder))
+        let mut out = Vec::new();
+        self.append(values, &mut out);
+        OsString::from_vec(out)
+    }
+
+    /// Appends the same.
+    pub fn append(&self, values: &Placeholders<'_>, out: &mut Vec<u8>) {
+        self.render(out, |placeholder, out| values.append(placeholder, out));
     }
 
     /// Fills in the values for a POSIX shell: the text is shell syntax, each value stands between single quotes.
     pub fn expand_for_shell(&self, values: &Placeholders<'_>) -> OsString {
-        self.render(|placeholder| shell_quote(&values.value(placeholder)))
+        let mut out = Vec::new();
+        self.render(&mut out, |placeholder, out| {
+            let mut value = Vec::new();
+            values.append(placeholder, &mut value);
+            out.extend_from_slice(shell_quote(OsStr::from_bytes(&value)).as_bytes());
+        });
+        OsString::from_vec(out)
     }
 
-    fn render(&self, value: impl Fn(Placeholder) -> OsString) -> OsString {
-        let mut out = OsString::new();
+    fn render(&self, out: &mut Vec<u8>, append: impl Fn(Placeholder, &mut Vec<u8>)) {
         for part in &self.parts {
             match part {
-                Part::Text(text) => out.push(text),
-                Part::Value(placeholder) => out.push(value(*placeholder)),
+                Part::Text(text) => out.extend_from_slice(text.as_bytes()),
+                Part::Value(placeholder) => append(*placeholder, out),
             }
         }
-        out
     }
 }
 
@@ -333,11 +367,6 @@ pub fn shell_line(binary: &Path, flags: &[Template], values: &Placeholders<'_>) 
         line.push(flag.expand_for_shell(values));
     }
     line
-}
-
-/// The facts as environment variables: `ORCHESTRATOR_INPUT_FILE` and so on, one for each placeholder.
-pub fn environment(values: &Placeholders<'_>) -> Vec<(OsString, OsString)> {
-    Placeholder::ALL.into_iter().map(|p| (OsString::from(p.variable()), values.value(p))).collect()
 }
 
 impl fmt::Display for Template {

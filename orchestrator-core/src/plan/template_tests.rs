@@ -76,12 +76,9 @@ fn names_that_are_not_utf8_go_in_byte_for_byte() {
 
 #[test]
 fn the_environment_carries_the_same_facts() {
-    let environment = environment(&values(Path::new("/in/a.dat")));
+    let environment = values(Path::new("/in/a.dat")).environment();
     assert_eq!(environment.len(), Placeholder::ALL.len());
-    let value = |name: &str| {
-        let found = environment.iter().find(|(key, _)| key == name);
-        found.map(|(_, value)| value.to_str().unwrap())
-    };
+    let value = |name: &str| environment.get(name).map(|value| value.to_str().unwrap());
     assert_eq!(value("ORCHESTRATOR_INPUT_FILE"), Some("/in/a.dat"));
     assert_eq!(value("ORCHESTRATOR_TASK_ID"), Some("7"));
     assert_eq!(value("ORCHESTRATOR_SLOT"), Some("3"));

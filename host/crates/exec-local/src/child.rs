@@ -188,11 +188,14 @@ impl Child {
 
 /// The entries of the environment that name the attempt; none when the attempt's own is missing.
 fn marker(launch: &Launch) -> Vec<Vec<u8>> {
-    let set = || launch.settings.env.iter().chain(&launch.env);
-    if !set().any(|(name, _)| name == ATTEMPT) {
+    let shared = |wanted: &str| {
+        let found = launch.settings.env.iter().rfind(|(name, _)| name == wanted);
+        found.map(|(_, value)| value.as_os_str())
+    };
+    let value = |name: &str| launch.env.get(name).or_else(|| shared(name));
+    if value(ATTEMPT).is_none() {
         return Vec::new();
     }
-    let value = |wanted: &str| set().rfind(|(name, _)| name == wanted).map(|(_, value)| value);
     let entry =
         |name: &str| value(name).map(|value| [name.as_bytes(), b"=", value.as_encoded_bytes()].concat());
     MARKS.into_iter().filter_map(entry).collect()

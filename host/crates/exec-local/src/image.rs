@@ -3,7 +3,7 @@
 //! The buffers are kept from launch to launch, and so is the part of the environment that all children share: a launch
 //! allocates nothing once they have grown.
 
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{CString, OsString};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::ptr;
@@ -19,7 +19,8 @@ use crate::program;
 #[derive(Debug)]
 pub(crate) struct Common {
     settings: Arc<ChildSettings>,
-    own_names: Vec<OsString>,
+    /// The names that each launch sets, each with whether the launch's value counts: it is the last of that name.
+    own_names: Vec<(OsString, bool)>,
     entries: Vec<CString>,
 }
 
@@ -38,19 +39,23 @@ impl Common {
     fn fits(&self, launch: &Launch) -> bool {
         Arc::ptr_eq(&self.settings, &launch.settings)
             && self.own_names.len() == launch.env.len()
-            && self.own_names.iter().zip(&launch.env).all(|(known, (name, _))| known == name)
+            && self.own_names.iter().zip(launch.env.iter()).all(|((known, _), (name, _))| known == name)
     }
 
     fn new(launch: &Launch) -> io::Result<Self> {
         let settings = Arc::clone(&launch.settings);
-        let own_names: Vec<OsString> = launch.env.iter().map(|(name, _)| name.clone()).collect();
+        let mut own_names: Vec<(OsString, bool)> = Vec::with_capacity(launch.env.len());
+        for (name, _) in launch.env.iter() {
+            own_names.iter_mut().filter(|(known, _)| known == name).for_each(|(_, counts)| *counts = false);
+            own_names.push((name.to_owned(), true));
+        }
         let mut pairs: Vec<(OsString, OsString)> =
             if settings.clear_env { Vec::new() } else { std::env::vars_os().collect() };
         for (name, value) in &settings.env {
             pairs.retain(|(known, _)| known != name);
             pairs.push((name.clone(), value.clone()));
         }
-        pairs.retain(|(name, _)| !own_names.contains(name));
+        pairs.retain(|(name, _)| own_names.iter().all(|(own, _)| own != name));
         let entry = |(name, value): (OsString, OsString)| {
             let bytes = [name.into_vec(), value.into_vec()].join(&b'=');
             CString::new(bytes).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))
@@ -94,22 +99,21 @@ impl Image {
     /// # Errors
     /// `InvalidInput` when a string holds a NUL byte.
     pub(crate) fn fill(&mut self, launch: &Launch, common: Arc<Common>) -> io::Result<Call> {
-        self.common = Some(common);
         self.bytes.clear();
         self.starts.clear();
-        self.string(&[program::locate(launch).as_os_str()])?;
+        self.string(program::locate(launch).as_os_str().as_bytes())?;
         let directory = launch.settings.working_directory.as_deref();
-        self.string(&[directory.map_or(OsStr::new(""), |directory| directory.as_os_str())])?;
-        self.string(&[launch.program.as_os_str()])?;
+        self.string(directory.map_or(&[], |directory| directory.as_os_str().as_bytes()))?;
+        self.string(launch.program.as_os_str().as_bytes())?;
         for argument in &launch.args {
-            self.string(&[argument])?;
+            self.string(argument.as_bytes())?;
         }
-        for (index, (name, value)) in launch.env.iter().enumerate() {
-            // The last of several of one name counts.
-            if !launch.env[index + 1..].iter().any(|(later, _)| later == name) {
-                self.string(&[name, OsStr::new("="), value])?;
+        for (entry, (_, counts)) in launch.env.entries().zip(&common.own_names) {
+            if *counts {
+                self.string(entry)?;
             }
         }
+        self.common = Some(common);
         Ok(self.point(launch.args.len() + 1, directory.is_some()))
     }
 
@@ -136,14 +140,12 @@ impl Image {
         }
     }
 
-    fn string(&mut self, parts: &[&OsStr]) -> io::Result<()> {
-        self.starts.push(self.bytes.len());
-        for part in parts {
-            if part.as_bytes().contains(&0) {
-                return Err(io::ErrorKind::InvalidInput.into());
-            }
-            self.bytes.extend_from_slice(part.as_bytes());
+    fn string(&mut self, string: &[u8]) -> io::Result<()> {
+        if string.contains(&0) {
+            return Err(io::ErrorKind::InvalidInput.into());
         }
+        self.starts.push(self.bytes.len());
+        self.bytes.extend_from_slice(string);
         self.bytes.push(0);
         Ok(())
     }
@@ -162,12 +164,12 @@ mod tests {
         (name.into(), value.into())
     }
 
-    fn launch(settings: Arc<ChildSettings>, args: &[&str], env: Vec<(OsString, OsString)>) -> Launch {
+    fn launch(settings: Arc<ChildSettings>, args: &[&str], env: &[(&str, &str)]) -> Launch {
         Launch {
             attempt: AttemptId(1),
             program: "/bin/x".into(),
             args: args.iter().map(OsString::from).collect(),
-            env,
+            env: env.iter().copied().collect(),
             stdin: InputSource::Null,
             stdout: OutputSink::Null,
             stderr: OutputSink::Null,
@@ -203,18 +205,18 @@ mod tests {
         };
         let shared = Arc::new(shared);
         let mut image = Image::default();
-        let first = launch(Arc::clone(&shared), &["1", "", "3"], vec![pair("A", "own"), pair("A", "later")]);
+        let first = launch(Arc::clone(&shared), &["1", "", "3"], &[("A", "own"), ("A", "later")]);
         let call = fill(&mut image, &first).unwrap();
         assert_eq!(strings(call.argv), ["/bin/x", "1", "", "3"]);
         assert_eq!(strings(call.envp), ["A=later", "B=again"]);
         assert!(call.directory.is_null());
 
-        let call = fill(&mut image, &launch(Arc::clone(&shared), &[], vec![pair("C", "own")])).unwrap();
+        let call = fill(&mut image, &launch(Arc::clone(&shared), &[], &[("C", "own")])).unwrap();
         assert_eq!(strings(call.envp), ["C=own", "A=shared", "B=again"]);
         assert_eq!(strings(call.argv), ["/bin/x"]);
 
         let other = ChildSettings { working_directory: Some("/tmp".into()), ..(*shared).clone() };
-        let call = fill(&mut image, &launch(Arc::new(other), &[], vec![])).unwrap();
+        let call = fill(&mut image, &launch(Arc::new(other), &[], &[])).unwrap();
         assert_eq!(strings([call.directory, ptr::null()].as_ptr()), ["/tmp"]);
     }
 
@@ -222,12 +224,12 @@ mod tests {
     fn the_shared_part_is_made_anew_only_for_other_settings_or_names() {
         let settings = Arc::<ChildSettings>::default();
         let mut kept = None;
-        let named = |name: &str| launch(Arc::clone(&settings), &[], vec![pair(name, "1")]);
+        let named = |name: &str| launch(Arc::clone(&settings), &[], &[(name, "1")]);
         let first = Common::renew(&mut kept, &named("A")).unwrap();
         assert!(Arc::ptr_eq(&first, &Common::renew(&mut kept, &named("A")).unwrap()));
         let second = Common::renew(&mut kept, &named("B")).unwrap();
         assert!(!Arc::ptr_eq(&first, &second));
-        let other = launch(Arc::default(), &[], vec![pair("B", "1")]);
+        let other = launch(Arc::default(), &[], &[("B", "1")]);
         assert!(!Arc::ptr_eq(&second, &Common::renew(&mut kept, &other).unwrap()));
     }
 
@@ -236,11 +238,11 @@ mod tests {
         let settings = Arc::<ChildSettings>::default();
         let mut image = Image::default();
         for bad in [
-            launch(Arc::clone(&settings), &["a\0b"], vec![]),
-            launch(Arc::clone(&settings), &[], vec![pair("A", "a\0b")]),
+            launch(Arc::clone(&settings), &["a\0b"], &[]),
+            launch(Arc::clone(&settings), &[], &[("A", "a\0b")]),
         ] {
             assert_eq!(fill(&mut image, &bad).unwrap_err().kind(), io::ErrorKind::InvalidInput);
         }
-        assert!(fill(&mut image, &launch(settings, &["fine"], vec![])).is_ok());
+        assert!(fill(&mut image, &launch(settings, &["fine"], &[])).is_ok());
     }
 }

@@ -12,7 +12,10 @@ const DEFAULT_PATH: &str = "/bin:/usr/bin";
 /// directory, not the child's; a bare name is looked up in the `PATH` that the child gets.
 pub(crate) fn locate(launch: &Launch) -> PathBuf {
     let program = &launch.program;
-    if program.components().count() > 1 || program.has_root() {
+    if program.has_root() {
+        return program.clone();
+    }
+    if program.components().count() > 1 {
         return std::path::absolute(program).unwrap_or_else(|_| program.clone());
     }
     let found = std::env::split_paths(&path(launch))
@@ -22,9 +25,9 @@ pub(crate) fn locate(launch: &Launch) -> PathBuf {
 }
 
 fn path(launch: &Launch) -> OsString {
-    let mut set = launch.env.iter().rev().chain(launch.settings.env.iter().rev());
-    match set.find(|(name, _)| name == "PATH") {
-        Some((_, path)) => path.clone(),
+    let shared = || launch.settings.env.iter().rfind(|(name, _)| name == "PATH");
+    match launch.env.get("PATH").or_else(|| shared().map(|(_, path)| path.as_os_str())) {
+        Some(path) => path.to_owned(),
         None if launch.settings.clear_env => DEFAULT_PATH.into(),
         None => std::env::var_os("PATH").unwrap_or_else(|| OsStr::new(DEFAULT_PATH).to_owned()),
     }

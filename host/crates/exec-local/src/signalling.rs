@@ -119,7 +119,7 @@ mod tests {
             attempt: AttemptId(attempt),
             program: "/bin/sh".into(),
             args,
-            env: vec![("ORCHESTRATOR_ATTEMPT_ID".into(), format!("many-{attempt}").into())],
+            env: [("ORCHESTRATOR_ATTEMPT_ID", format!("many-{attempt}"))].into_iter().collect(),
             stdin: InputSource::Null,
             stdout: OutputSink::Null,
             stderr: OutputSink::Null,

@@ -4,7 +4,6 @@
 //! (`birth.rs`), whose outcome is known a little later ([`Spawner::settle`]), or where that is not to be had `std::process::Command`, which without `pre_exec` uses `posix_spawn`. The
 //! cost of neither grows with the host's memory; a `pre_exec` hook here would silently turn the second into a fork.
 
-use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -188,15 +187,11 @@ fn command(launch: &Launch) -> Command {
     if settings.clear_env {
         command.env_clear();
     }
-    command.envs(settings.env.iter().map(pair)).envs(launch.env.iter().map(pair));
+    command.envs(settings.env.iter().map(|(name, value)| (name, value))).envs(launch.env.iter());
     if let Some(directory) = &settings.working_directory {
         command.current_dir(directory);
     }
     command
-}
-
-fn pair((name, value): &(OsString, OsString)) -> (&OsStr, &OsStr) {
-    (name, value)
 }
 
 /// Ends a child that cannot be watched.

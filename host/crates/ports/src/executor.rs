@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use orchestrator_core::AttemptId;
 use orchestrator_core::metrics::Usage;
+use orchestrator_core::plan::Environment;
 use orchestrator_core::scheduler::{ExitStatus, ProcessIdentity, SpawnFault};
 
 /// Where a child's standard input comes from.
@@ -56,7 +57,7 @@ pub struct Launch {
     /// Arguments without the program's name; never split, never quoted again.
     pub args: Vec<OsString>,
     /// This attempt's own environment, on top of the settings'.
-    pub env: Vec<(OsString, OsString)>,
+    pub env: Environment,
     /// Standard input.
     pub stdin: InputSource,
     /// Standard output.

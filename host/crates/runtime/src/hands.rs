@@ -1,7 +1,7 @@
 //! Performs commands through the rooms.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use orchestrator_core::config::model::KillMode;
 use orchestrator_core::metrics::{ProcessSample, Usage};
-use orchestrator_core::plan::template::{Placeholder, Placeholders};
+use orchestrator_core::plan::template::Placeholders;
 use orchestrator_core::plan::{CommandPlan, log_path};
 use orchestrator_core::scheduler::{
     Event, FailureReason, Fingerprint, InputPath, OutputRecord, ProcessIdentity, StopHow,
@@ -52,9 +52,6 @@ pub struct LaunchSettings {
 const SIGKILL: StopSignal = StopSignal(9);
 const SIGCONT: StopSignal = StopSignal(18);
 const SIGSTOP: StopSignal = StopSignal(19);
-/// What has no value without a private output.
-const PRIVATE_PLACES: [Placeholder; 3] =
-    [Placeholder::OutputFile, Placeholder::OutputDir, Placeholder::TempDir];
 
 /// A launched attempt.
 struct InFlight {
@@ -132,12 +129,8 @@ impl Hands {
             run_id: settings.run,
         });
         let mut env = call.env;
-        if !settings.private_output {
-            // There is no place to write to: better no name for it than a wrong one.
-            env.retain(|(name, _)| !PRIVATE_PLACES.iter().any(|place| place.variable() == name));
-        }
-        env.push((OsString::from("ORCHESTRATOR_STATE_ID"), settings.state_id.clone().into()));
-        env.push((OsString::from("ORCHESTRATOR_ATTEMPT_ID"), order.attempt.to_string().into()));
+        env.set("ORCHESTRATOR_STATE_ID", &settings.state_id);
+        env.set("ORCHESTRATOR_ATTEMPT_ID", order.attempt.to_string());
         Launch {
             attempt: order.attempt,
             program: call.program,
@@ -161,7 +154,7 @@ impl Hands {
         match file {
             Some(path) => OutputSink::File(path),
             None if self.settings.capture => OutputSink::Capture {
-                path: self.settings.state_directory.join(log_path(attempt, stream)),
+                path: log_path(&self.settings.state_directory, attempt, stream),
                 max_bytes: self.settings.capture_bytes,
             },
             None => OutputSink::Null,
@@ -291,7 +284,7 @@ impl Hands {
     pub(crate) fn forget_logs(&self, attempt: AttemptId) {
         if self.settings.capture {
             for stream in ["stdout", "stderr"] {
-                remove_if_there(&self.settings.state_directory.join(log_path(attempt, stream)));
+                remove_if_there(&log_path(&self.settings.state_directory, attempt, stream));
             }
         }
     }

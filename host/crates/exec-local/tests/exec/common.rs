@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use orchestrator_core::AttemptId;
 use orchestrator_core::metrics::Usage;
+use orchestrator_core::plan::Environment;
 use orchestrator_core::scheduler::{ExitStatus, ProcessIdentity, SpawnFault};
 use orchestrator_exec_local::Options;
 use orchestrator_ports::{
@@ -140,12 +141,9 @@ pub(crate) fn launch(attempt: u64, program: impl AsRef<Path>, args: &[&str]) -> 
     }
 }
 
-pub(crate) fn marks(attempt: u64) -> Vec<(OsString, OsString)> {
+pub(crate) fn marks(attempt: u64) -> Environment {
     let state = format!("test-{}", std::process::id());
-    vec![
-        ("ORCHESTRATOR_STATE_ID".into(), state.into()),
-        ("ORCHESTRATOR_ATTEMPT_ID".into(), attempt.to_string().into()),
-    ]
+    [("ORCHESTRATOR_STATE_ID", state), ("ORCHESTRATOR_ATTEMPT_ID", attempt.to_string())].into_iter().collect()
 }
 
 /// Looks again and again until there is an answer.

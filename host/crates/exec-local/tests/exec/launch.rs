@@ -132,7 +132,7 @@ fn environment_directory_and_arguments_reach_the_child_untouched() {
     let odd = OsString::from_vec(b"a b\n'\"$HOME\xff*".to_vec());
     let mut shell = bench.shell(1, "pwd; printf '%s' \"$MINE:$LATER:$0\"");
     shell.args.push(odd.clone());
-    shell.env.push(("LATER".into(), "attempt".into()));
+    shell.env.set("LATER", "attempt");
     shell.settings = Arc::new(ChildSettings {
         env: vec![("MINE".into(), "settings".into()), ("LATER".into(), "settings".into())],
         clear_env: false,
@@ -151,7 +151,7 @@ fn a_cleared_environment_holds_what_was_given_alone() {
     let bench = Bench::new();
     let mut env = launch(1, "env", &[]);
     env.stdout = bench.capture("out");
-    env.env = vec![("ONLY".into(), "this".into())];
+    env.env = [("ONLY", "this")].into_iter().collect();
     let settings = ChildSettings {
         env: vec![("PATH".into(), "/nowhere:/usr/bin:/bin".into())],
         clear_env: true,

@@ -81,7 +81,7 @@ fn a_daemon_that_outlives_its_task_is_ended_and_told() {
 fn a_daemon_without_the_marks_is_ended_when_nothing_else_runs() {
     let bench = Bench::new();
     let mut shell = bench.shell(1, &escape(&bench, "exit 0"));
-    shell.env.clear();
+    shell.env = orchestrator_core::plan::Environment::default();
     let exit = bench.run(shell);
     assert!(exit.leaked);
     assert!(!lives(bench.pid_in("pid")));

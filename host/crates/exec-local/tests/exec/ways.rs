@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::process::Command;
 use std::sync::Arc;
 
+use orchestrator_core::plan::Environment;
 use orchestrator_core::scheduler::{ExitStatus, SpawnFault};
 use orchestrator_exec_local::{LaunchPath, Options};
 use orchestrator_ports::{ChildSettings, InputSource};
@@ -64,7 +65,7 @@ fn streams_arguments_environment_and_directory_arrive() {
         let script = "cat; printf '|%s' \"$@\" \"$A\" \"$B\" \"$PWD\"; printf problem >&2";
         let mut shell = bench.shell(1, script);
         shell.args.extend(["name", "", "two words"].map(Into::into));
-        shell.env = vec![("A".into(), "lost".into()), ("A".into(), "own".into())];
+        shell.env = [("A", "lost"), ("A", "own")].into_iter().collect();
         shell.stdin = InputSource::File(bench.path("input"));
         let env = vec![("A".into(), "shared".into()), ("B".into(), "both".into())];
         let working_directory = Some("/usr".into());
@@ -81,9 +82,9 @@ fn a_bare_name_is_looked_up_in_the_childs_path() {
         let bench = bench(way);
         let mut bare = launch(1, "true", &[]);
         assert_eq!(bench.run(bare.clone()).status, ExitStatus::Code(0), "{way}");
-        bare.env = vec![("PATH".into(), "/nowhere".into())];
+        bare.env.set("PATH", "/nowhere");
         assert!(matches!(bench.refuse(bare.clone()), SpawnFault::Config { .. }), "{way}");
-        bare.env.clear();
+        bare.env = Environment::default();
         bare.settings = Arc::new(ChildSettings { clear_env: true, ..ChildSettings::default() });
         assert_eq!(bench.run(bare).status, ExitStatus::Code(0), "{way}");
     }
