@@ -4,6 +4,7 @@
 //! whole program against peers and raw limits. The latter run their contestants in turn (A B A B …), take medians, write
 //! `bench/results.json` and renew the tables of `docs/performance.md` and `docs/capacity.md`.
 
+mod instructions;
 mod launch;
 mod limits;
 mod live;
@@ -31,7 +32,7 @@ const PROGRAMS: [(&str, &str); 2] = [("capacity", "bench_capacity"), ("predict",
 type Measure = fn(&Stage) -> Result<Report, Failure>;
 
 /// Each measurement: its name, and what makes it.
-const MEASURES: [(&str, Measure); 10] = [
+const MEASURES: [(&str, Measure); 11] = [
     ("launch", launch::measure),
     ("limits", limits::measure),
     ("sampler", sampler::measure),
@@ -39,13 +40,14 @@ const MEASURES: [(&str, Measure); 10] = [
     ("fleet", plugins::fleet),
     ("long", long::measure),
     ("queue", queue::measure),
+    ("instructions", instructions::measure),
     ("live", live::measure),
     ("phases", live::timeline::measure),
     ("outside", live::outside::measure),
 ];
 
 const USAGE: &str = "usage: cargo xtask bench [--quick] [launch | limits | sampler | calls | fleet | long | live | phases | \
-                     outside | queue | capacity [universes] [--write FILE] [FIRST LAST] | predict]";
+                     outside | queue | instructions | capacity [universes] [--write FILE] [FIRST LAST] | predict]";
 
 /// What all measurements need.
 #[derive(Debug)]
