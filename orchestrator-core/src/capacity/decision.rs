@@ -73,10 +73,11 @@ pub struct CapacityDecision {
 }
 
 impl CapacityDecision {
-    /// Whether more may run as soon as the effect of the last step has been seen: a reading is worth having soon.
+    /// Whether more may run as soon as the effect of the last step has been seen, or memory fills quickly: a reading is worth
+    /// having soon.
     #[must_use]
     pub fn is_growing(&self) -> bool {
-        matches!(self.bound, Bound::WarmUp | Bound::Law(Hold::Pace))
+        matches!(self.bound, Bound::WarmUp) || self.allowed.is_some_and(|allowed| allowed.soon)
     }
 }
 

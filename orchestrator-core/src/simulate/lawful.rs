@@ -106,6 +106,10 @@ impl Governor for Lawful {
         actions
     }
 
+    fn wants_tick_soon(&self, view: &View<'_>) -> bool {
+        !view.queue.is_empty() && self.control.wants_reading_soon()
+    }
+
     fn pick(&mut self, view: &View<'_>) -> Option<usize> {
         self.control.may_start_any().ok()?;
         let last = view.queue.len() - 1;

@@ -7,7 +7,7 @@ use super::work::{Kind, Work};
 
 /// Seconds between two looks at the machine.
 const STEP: f64 = 0.25;
-/// Seconds between two ticks of the governor.
+/// Seconds between two ticks of the governor, if it does not wish for the next one sooner.
 const TICK: f64 = 1.0;
 /// A simulation is given up after this time, s.
 const LONGEST: f64 = 200_000.0;
@@ -81,8 +81,13 @@ pub struct Actions {
 
 /// Decides what runs.
 pub trait Governor {
-    /// Called every second.
+    /// Called every second, or sooner if it wishes.
     fn tick(&mut self, view: &View<'_>) -> Actions;
+    /// Whether the next tick is to come in the next step of the simulation already.
+    fn wants_tick_soon(&self, view: &View<'_>) -> bool {
+        let _ = view;
+        false
+    }
     /// Which waiting task to start now: its place in the queue; `None` = none.
     fn pick(&mut self, view: &View<'_>) -> Option<usize>;
     /// A task was started.
@@ -162,12 +167,14 @@ impl Simulation<'_> {
         let (mut over, mut busy, mut cores) = (0.0, 0.0, 0.0);
         while self.outcome.done < self.work.tasks.len() && self.now < LONGEST {
             if self.now >= next_tick - 1e-9 {
-                next_tick += TICK;
                 let actions = governor.tick(&self.view());
                 self.act(&actions);
                 self.since_tick = (0.0, 0.0);
+                self.start(governor);
+                next_tick = self.now + if governor.wants_tick_soon(&self.view()) { STEP } else { TICK };
+            } else {
+                self.start(governor);
             }
-            self.start(governor);
             self.go_on(governor);
             let share = self.used / self.machine.memory;
             self.outcome.memory_peak = self.outcome.memory_peak.max(share);

@@ -5,8 +5,11 @@ mod table;
 mod universes;
 
 use orchestrator_core::capacity::control::ControlRules;
+use orchestrator_core::simulate::loads::{self, Load};
 use orchestrator_core::simulate::rivals::{CalibrateOnce, Fixed, Gate};
-use orchestrator_core::simulate::{Governor, Lawful, Oracle, Outcome, lawful_order, loads, oracle, simulate};
+use orchestrator_core::simulate::{
+    Governor, Lawful, Machine, Oracle, Outcome, lawful_order, oracle, simulate,
+};
 
 pub use random::random;
 pub use table::render;
@@ -36,6 +39,12 @@ pub struct Rivals {
     pub calibrated: Outcome,
 }
 
+/// The rules that keep to the machine's thresholds.
+fn rules(load: &Load) -> ControlRules {
+    let Machine { cpu_threshold, memory_threshold, .. } = load.machine;
+    ControlRules { cpu_threshold, memory_threshold, ..ControlRules::default() }
+}
+
 /// Runs the law.
 ///
 /// # Panics
@@ -44,9 +53,7 @@ pub struct Rivals {
 pub fn law(name: &str, seed: u64) -> Measured {
     let load = loads::load(name, seed).expect("a known workload");
     let found: Vec<usize> = (0..load.work.tasks.len()).collect();
-    let run = |order: &[usize]| {
-        simulate(&load.machine, &load.work, order, &mut Lawful::new(ControlRules::default()))
-    };
+    let run = |order: &[usize]| simulate(&load.machine, &load.work, order, &mut Lawful::new(rules(&load)));
     Measured { tasks: found.len(), law: run(&lawful_order(&load.work, seed)), as_found: run(&found) }
 }
 

@@ -4,6 +4,7 @@ use super::decision::{Allowed, ControlDecision, Hold};
 use super::forecast::{Caution, Course};
 use super::law::Control;
 use super::reading::Candidate;
+use super::surplus::FREEZE_ABOVE;
 use crate::Bytes;
 
 /// Before the size law says anything all together may reserve this share of what is allowed.
@@ -12,6 +13,10 @@ const UNKNOWN_LIMIT: f64 = 0.5;
 /// late.
 const UNKNOWN_RUNNING: f64 = 8.0;
 const UNKNOWN_SECONDS: f64 = 2.0;
+/// Seconds that a run without results is looked at more often.
+const YOUNG: f64 = 5.0;
+/// Seconds between two readings where nothing wants them sooner.
+const USUAL_READING: f64 = 1.0;
 
 impl Control {
     /// Whether this task may start now. With nothing running, and below the user's minimum, one always may.
@@ -93,7 +98,8 @@ impl Control {
         let knows = self.knows_memory();
         let (wanted, of) = if knows {
             let course = Course::new(&need, 0.0, self.progress.wall(candidate.input).map(|wall| (0.0, wall)));
-            (self.others + self.forecast.with(&course, &self.growth, self.caution()), allowed)
+            let wanted = self.others + self.forecast.with(&course, &self.growth, self.caution());
+            (wanted, FREEZE_ABOVE * allowed)
         } else {
             let oldest =
                 self.fleet.values().next().map_or(0.0, |member| self.now.unwrap_or(0.0) - member.since);
@@ -148,7 +154,29 @@ impl Control {
             plugins: self.plugins.as_ref().map(|(allows, _)| *allows),
             reserved: bytes(self.others + self.forecast.peak(self.caution())),
             memory: bytes(self.allowed_memory()),
+            soon: self.wants_reading_soon(),
         }
+    }
+
+    /// Whether a reading is worth having sooner than usual: only the pace or a limit that grows step by step holds the next
+    /// one back, first results are about to tell what tasks need, one stands still, or at the rate of late memory would pass the point
+    /// where the youngest is stopped before the usual reading.
+    #[must_use]
+    pub fn wants_reading_soon(&self) -> bool {
+        let running = self.fleet.len();
+        if running == 0 {
+            return false;
+        }
+        let others = self.numbers()[..3].iter().flatten().min().copied().unwrap_or(u32::MAX);
+        let grows = self.limit.is_ramping()
+            && running < others as usize
+            && running + 1 >= self.pace.min(self.limit.limit() as usize);
+        let young = self.now.is_some_and(|now| self.fleet.values().all(|member| now - member.since < YOUNG));
+        grows || !self.knows_memory() && young || self.active < running || self.fills_quickly()
+    }
+
+    fn fills_quickly(&self) -> bool {
+        self.machine.memory_used + self.filling * USUAL_READING > FREEZE_ABOVE * self.allowed_memory()
     }
 }
 

@@ -100,6 +100,9 @@ pub struct Allowed {
     pub reserved: Bytes,
     /// Memory that may be in use.
     pub memory: Bytes,
+    /// Whether the next reading is worth having soon: the number grows step by step, or memory fills quickly.
+    #[serde(default)]
+    pub soon: bool,
 }
 
 /// How many may run, and why.

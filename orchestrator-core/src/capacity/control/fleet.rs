@@ -37,6 +37,8 @@ pub(super) struct Member {
     pub(super) since: f64,
     /// Integral of the number of active attempts over time, at its start.
     pub(super) integral_at_start: f64,
+    /// How many ran just after its start.
+    pub(super) beside_at_start: f64,
     pub(super) frozen: Option<FrozenFor>,
     /// Seconds that it stood still.
     pub(super) still: f64,

@@ -27,6 +27,9 @@ const UNKNOWN_AGE: f64 = 20.0;
 const AFTER_OOM: f64 = 1.5;
 /// A task that stood still for more than this share of its life says nothing of run times.
 const STILL: f64 = 0.3;
+/// Nor one beside which on average this multiple ran of what ran at its start: of those that began together the longer ones
+/// saw more of a ramp, which looks as if company made them longer.
+const VARIED: f64 = 2.0;
 /// Completed tasks that are learned from between two readings: where they come by the thousand, these say it all.
 const LEARNED: u32 = 200;
 
@@ -61,6 +64,8 @@ pub struct Control {
     pub(super) floors: BTreeMap<TaskId, f64>,
     /// Memory in use that is not ours, bytes.
     pub(super) others: f64,
+    /// How fast memory in use grew between the last two readings, bytes per second.
+    pub(super) filling: f64,
     /// What others had left of the allowed memory when margins last decided about a start, bytes.
     pub(super) room: f64,
     /// The last moment heard of, and the last reading, s.
@@ -102,6 +107,7 @@ impl Control {
             raised: BTreeMap::new(),
             floors: BTreeMap::new(),
             others: 0.0,
+            filling: 0.0,
             room: f64::INFINITY,
             now: None,
             sampled_at: None,
@@ -167,6 +173,7 @@ impl Control {
             candidate,
             since,
             integral_at_start: self.integral,
+            beside_at_start: (self.active + 1) as f64,
             frozen: None,
             still: 0.0,
             seen: None,
@@ -217,7 +224,9 @@ impl Control {
         self.learn(Completed { input, peak: used.peak, cpu: used.cpu, io: used.io, seconds: ran });
         if wall > 0.0 && member.still < STILL * wall {
             let beside = (self.integral - member.integral_at_start) / wall;
-            self.knees.completed(beside, ran, log_size(input));
+            if (1.0 / VARIED..=VARIED).contains(&(beside / member.beside_at_start)) {
+                self.knees.completed(beside, ran, log_size(input));
+            }
         }
         let (progress, all) = (&self.progress, (used.io, used.cpu));
         let life = member.life.points().map(|(io, cpu, rss)| (progress.share_of((io, cpu), all), rss));
@@ -242,7 +251,9 @@ impl Control {
             let largest = self.fleet.values().map(Member::rss).fold(0.0, f64::max);
             let age = self.fleet.values().next().map_or(0.0, |oldest| self.now.unwrap_or(0.0) - oldest.since);
             let share = UNKNOWN_SHARE / (1.0 + age / UNKNOWN_AGE);
-            let mean = (UNKNOWN_MULTIPLE * largest).max(share * self.machine.memory_total);
+            let mean = (UNKNOWN_MULTIPLE * largest)
+                .max(share * self.machine.memory_total)
+                .max(self.sizes.likely(candidate.input));
             Need { mean, own: 0.5 * mean, common: 0.0 }
         });
         let floor = self.floors.get(&candidate.task).copied().unwrap_or(0.0);

@@ -65,6 +65,13 @@ const SETTLING: f64 = 1.0;
 /// times, and this share of the times above at least.
 const SHORT_WALLS: f64 = 2.0;
 const SHORTEST: f64 = 0.4;
+/// Tasks that neither compute (other bounds are far) nor move more bytes than this a second each wait for somebody else:
+/// there is nothing on this machine that more of them could jam, and nothing to be judged while they run. The times above
+/// shrink to this share then: a step with every reading.
+const MOVES: f64 = 5e5;
+const WAITING: f64 = 0.08;
+/// Of those at most this multiple of what runs is allowed: memory may hold them back.
+const AHEAD: f64 = 4.0;
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Mode {
@@ -94,6 +101,11 @@ struct Epoch {
 }
 
 impl Window {
+    /// Whether what ran waited for somebody else, where other bounds allow so many.
+    fn waits(&self, others: f64) -> bool {
+        self.seconds > 0.0 && others * self.seconds >= FAR * self.running && self.io < MOVES * self.running
+    }
+
     fn mean(&self) -> Epoch {
         let seconds = self.seconds;
         let speed = (self.known > 0.5 * seconds).then(|| self.speed / self.known);
@@ -126,6 +138,8 @@ pub(super) struct ThroughputLimit {
     next_epoch: f64,
     /// What the times are shortened by; 1 unless tasks are short.
     haste: f64,
+    /// Whether what runs waits for somebody else.
+    waits: bool,
     epochs: u32,
     /// Where the knee lies.
     centre: f64,
@@ -154,6 +168,7 @@ impl Default for ThroughputLimit {
             window_from: 0.0,
             next_epoch: 0.0,
             haste: 1.0,
+            waits: false,
             epochs: 0,
             centre: 1.0,
             dipped_from: None,
@@ -180,6 +195,11 @@ impl ThroughputLimit {
 
     pub(super) fn is_ramping(&self) -> bool {
         self.mode == Mode::Ramp
+    }
+
+    /// Whether what runs neither computes nor moves data.
+    pub(super) fn waits(&self) -> bool {
+        self.waits
     }
 
     pub(super) fn words(&self) -> &'static str {
@@ -212,7 +232,9 @@ impl ThroughputLimit {
 
     /// Decides anew, if it is time.
     pub(super) fn decide(&mut self, moment: Moment, progress: &Progress, knees: &KneeFinder) {
-        if moment.now < self.next_epoch || self.window.seconds < 0.5 * EPOCH.0 * self.haste {
+        self.waits = self.window.waits(moment.others);
+        let haste = if self.waits { self.haste.min(WAITING) } else { self.haste };
+        if moment.now < self.next_epoch || self.window.seconds < 0.5 * EPOCH.0 * haste {
             return;
         }
         self.epochs = self.epochs.wrapping_add(1);
@@ -234,7 +256,11 @@ impl ThroughputLimit {
             }
         }
         let patient = self.mode == Mode::Knee || self.ramp == GENTLE;
-        self.haste = wall.map_or(1.0, |wall| (SHORT_WALLS * wall / EPOCH.0).clamp(SHORTEST, 1.0));
+        self.haste = match wall {
+            _ if self.waits => WAITING,
+            Some(wall) => (SHORT_WALLS * wall / EPOCH.0).clamp(SHORTEST, 1.0),
+            None => 1.0,
+        };
         let length = match wall {
             Some(wall) if patient => (0.5 * wall).clamp(EPOCH.0, EPOCH.1),
             _ => EPOCH.0 * self.haste,
@@ -270,8 +296,8 @@ impl ThroughputLimit {
             self.suspicious();
         }
         let bound = moment.others.min(LARGEST);
-        let capped = self.limit >= bound || moment.active < 0.9 * self.limit.floor();
-        let believed = measure.spread < SPREAD;
+        let capped = self.limit >= bound || !self.waits && moment.active < 0.9 * self.limit.floor();
+        let believed = measure.spread < SPREAD && !self.waits;
         let judged = believed && epoch.seconds >= JUDGED_FOR * self.haste;
         let before = self.before.filter(|before| judged && brought_little(before, &epoch, measure));
         if let Some(before) = before {
@@ -282,7 +308,7 @@ impl ThroughputLimit {
             self.release(moment);
         } else if capped {
             self.stay(moment, measure, epoch);
-        } else if wall.is_none() || believed || self.completed_since >= moment.active {
+        } else if wall.is_none() || believed || self.waits || self.completed_since >= moment.active {
             self.grow(epoch, bound);
         }
     }
@@ -333,7 +359,8 @@ impl ThroughputLimit {
         }
         self.average(measure, epoch);
         self.before = Some(epoch);
-        self.limit = self.limit.min(1.5 * moment.active.max(1.0)).max(fewest(moment.cores));
+        let floor = moment.cores.floor().clamp(1.0, FEWEST);
+        self.limit = self.limit.min(1.5 * moment.active.max(1.0)).max(floor);
     }
 
     fn grow(&mut self, epoch: Epoch, bound: f64) {
@@ -346,7 +373,8 @@ impl ThroughputLimit {
         }
         let far_below = self.ramp == RAMP && bound >= FAR * self.limit;
         let step = if far_below { FAST_RAMP } else { self.ramp };
-        self.limit = (self.limit * step).max(self.limit + 1.0).min(LARGEST);
+        let most = if self.waits { AHEAD * epoch.running.max(1.0) } else { LARGEST };
+        self.limit = (self.limit * step).max(self.limit + 1.0).min(most.max(self.limit)).min(LARGEST);
         self.completed_since = 0.0;
     }
 
@@ -437,6 +465,20 @@ mod tests {
         };
         let (short, long) = (grown_after(0.4), grown_after(5.0));
         assert!(short >= 4.0 * long, "{short} {long}");
+    }
+
+    #[test]
+    fn what_only_waits_doubles_with_every_reading() {
+        let (mut limit, progress, knees) =
+            (ThroughputLimit::default(), Progress::default(), KneeFinder::default());
+        limit.begin(2.0);
+        for look in 1..=8 {
+            let now = 10.0 + 0.25 * f64::from(look);
+            let active = limit.limit().floor();
+            limit.sampled(now, 0.25, active, Rate::default());
+            limit.decide(Moment { now, active, others: 1e6, cores: 2.0 }, &progress, &knees);
+        }
+        assert!(limit.limit() >= 256.0, "{limit:?}");
     }
 
     #[test]

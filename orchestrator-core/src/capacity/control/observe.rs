@@ -10,8 +10,12 @@ use super::size_law::Need;
 use super::surplus::{Intervention, Surplus};
 use crate::Timestamp;
 
-/// Between two readings the number of attempts may grow to this multiple of what ran before, and one more.
+/// Between two readings the number of attempts may grow to this multiple of what ran before, and one more; to the other
+/// where they wait for somebody else.
 const PACE: f64 = 1.6;
+const PACE_WAITING: f64 = 2.0;
+/// As many as there are cores start at once, up to this number.
+const AT_ONCE: f64 = 2.0;
 /// The task of an evicted attempt reserves this multiple of what it used or was expected to use.
 const AFTER_EVICTION: f64 = 1.3;
 /// From this share of its work on a task's own speed tells how long the rest will take …
@@ -29,12 +33,13 @@ impl Control {
         attempts: &[AttemptReading],
     ) -> Vec<Intervention> {
         let now = self.advance(now);
-        self.machine = machine;
+        let used_before = std::mem::replace(&mut self.machine, machine).memory_used;
         self.learned = 0;
         if self.sampled_at.is_none() {
             self.limit.begin(machine.cores);
         }
         let since = self.sampled_at.replace(now).map_or(0.0, |before| now - before);
+        self.filling = if since > 0.0 { (machine.memory_used - used_before).max(0.0) / since } else { 0.0 };
         let own = self.measure(now, since, attempts);
         self.renew();
         let others = self.other_bounds();
@@ -49,7 +54,8 @@ impl Control {
         let out = self.intervene(now, failed);
         self.active = active(&self.fleet);
         let lately = self.mean_active.max(self.active as f64);
-        self.pace = (PACE * lately) as usize + 1;
+        let pace = if self.limit.waits() { PACE_WAITING } else { PACE };
+        self.pace = ((pace * lately) as usize + 1).max(machine.cores.min(AT_ONCE) as usize);
         out
     }
 
@@ -70,6 +76,7 @@ impl Control {
             now,
             limit: self.limit.limit().min(others).max(f64::from(self.rules.min)),
             memory: self.machine.memory_used / allowed,
+            allowed,
             may_freeze: self.rules.freeze,
             may_evict: self.rules.evict,
         };

@@ -7,8 +7,9 @@
 
 /// Quantiles of size of the first inputs.
 const FIRST: [f64; 12] = [0.05, 0.2, 0.35, 0.5, 0.1, 0.3, 0.6, 0.15, 0.4, 0.7, 0.25, 0.8];
-/// Fewer inputs than this stay in the order of their discovery.
+/// Of fewer inputs than this only so many calibrate, the last of these first, and the largest come first then.
 const FEWEST: usize = 24;
+const FIRST_OF_FEW: [f64; 3] = [0.55, 0.35, 0.2];
 /// Share of the inputs that comes last: the smallest.
 const LAST: f64 = 0.15;
 /// Share of the rest that counts as large, and the share of the others among which they run.
@@ -19,7 +20,7 @@ const AMONG: f64 = 0.6;
 pub fn arrange(sizes: &[u64], mut below: impl FnMut(usize) -> usize) -> Vec<usize> {
     let mut sorted: Vec<usize> = (0..sizes.len()).collect();
     if sizes.len() < FEWEST {
-        return sorted;
+        return few(sizes, sorted);
     }
     sorted.sort_by_key(|at| sizes[*at]);
     let n = sorted.len();
@@ -37,6 +38,19 @@ pub fn arrange(sizes: &[u64], mut below: impl FnMut(usize) -> usize) -> Vec<usiz
     order.extend(early);
     order.extend_from_slice(&middle[among..]);
     order.extend(small.iter().rev().copied().filter(|at| !first.contains(at)));
+    order
+}
+
+/// A few of middling size, then the largest first (Graham 1969): what is left of a long one at the end costs more than
+/// phases in step, and small ones fill the gaps beside it.
+fn few(sizes: &[u64], mut order: Vec<usize>) -> Vec<usize> {
+    order.sort_by_key(|at| (std::cmp::Reverse(sizes[*at]), *at));
+    let n = order.len();
+    for quantile in FIRST_OF_FEW.iter().take(n / 3) {
+        let at = ((1.0 - quantile) * n as f64) as usize;
+        let one = order.remove(at.min(n - 1));
+        order.insert(0, one);
+    }
     order
 }
 
@@ -67,7 +81,10 @@ mod tests {
     }
 
     #[test]
-    fn few_inputs_keep_their_order() {
-        assert_eq!(arrange(&[3, 1, 2], |_| 0), [0, 1, 2]);
+    fn of_few_inputs_the_largest_come_early() {
+        assert_eq!(arrange(&[3, 1, 2, 3], |_| 0), [3, 0, 2, 1]);
+        let sizes: Vec<u64> = (0..13).map(|i| i * 7 % 13).collect();
+        let order: Vec<u64> = arrange(&sizes, |_| 0).into_iter().map(|at| sizes[at]).collect();
+        assert_eq!(order, [2, 4, 7, 12, 11, 10, 9, 8, 6, 5, 3, 1, 0]);
     }
 }

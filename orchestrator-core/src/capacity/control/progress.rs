@@ -10,7 +10,7 @@ use super::size_law::log_size;
 
 /// Completed tasks that are remembered.
 const KEPT: usize = 60;
-const ENOUGH: usize = 5;
+const ENOUGH: usize = 3;
 /// Added to a variance before it is inverted.
 const FLOOR: f64 = 0.02;
 /// Spread that is assumed of a measure before five completions.

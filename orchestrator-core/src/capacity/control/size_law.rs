@@ -13,12 +13,14 @@ const KEPT: usize = 400;
 /// Results before the law says anything.
 const ENOUGH: usize = 3;
 const EXPONENT: (f64, f64) = (0.6, 0.4);
-const PRIOR_SPREAD: f64 = 0.3;
-const PRIOR_RESULTS: f64 = 3.0;
+const PRIOR_SPREAD: f64 = 0.2;
+const PRIOR_RESULTS: f64 = 1.0;
 /// Exponents are taken between 0 and this.
 const STEEPEST: f64 = 2.0;
-/// Beyond this many of the largest inputs seen (and half as large again) the law is extrapolated …
+/// Beyond this many of the largest inputs seen, of few results one in so many, (and half as large again) the law is
+/// extrapolated …
 const LARGE_SEEN: usize = 3;
+const ONE_IN: usize = 4;
 const REACH: f64 = 1.5;
 /// … in proportion to size at least: a new kind of large inputs must not be taken for small ones.
 const EXTRAPOLATED: f64 = 1.0;
@@ -68,6 +70,13 @@ impl SizeLaw {
         self.stale = true;
     }
 
+    /// What the few results that there are make likely in proportion to size: the largest peak, of a larger input more;
+    /// 0 before any.
+    pub(super) fn likely(&self, input: Option<u64>) -> f64 {
+        let size = log_size(input);
+        self.results.iter().map(|(x, y)| (y + EXTRAPOLATED * (size - x).max(0.0)).exp()).fold(0.0, f64::max)
+    }
+
     /// Forgets all but the last results.
     pub(super) fn keep_last(&mut self, keep: usize) {
         self.results.drain(..self.results.len().saturating_sub(keep));
@@ -114,7 +123,7 @@ impl SizeLaw {
         });
     }
 
-    /// Log size of the third largest input.
+    /// Log size of the third largest input, or of a larger one of few.
     fn large_seen(&self) -> f64 {
         let mut largest = [f64::NEG_INFINITY; LARGE_SEEN];
         for (x, _) in &self.results {
@@ -123,7 +132,7 @@ impl SizeLaw {
                 largest.sort_unstable_by(f64::total_cmp);
             }
         }
-        largest[0]
+        largest[LARGE_SEEN - self.results.len().div_ceil(ONE_IN).clamp(1, LARGE_SEEN)]
     }
 
     /// What a task with this input will need; `None` before three results.

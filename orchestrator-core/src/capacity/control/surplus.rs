@@ -11,10 +11,10 @@ use crate::AttemptId;
 /// More than this multiple of the limit (and one more) are too many.
 const SURPLUS: f64 = 1.25;
 /// Memory in use as a multiple of the threshold: above this the youngest is frozen, one a reading …
-const FREEZE_ABOVE: f64 = 0.985;
+pub(super) const FREEZE_ABOVE: f64 = 0.985;
 /// … above this one is evicted at once, the fastest growing …
 const EVICT_ABOVE: f64 = 86.0 / 75.0;
-/// … and below this the oldest frozen goes on, one a reading.
+/// … and below this the oldest frozen goes on, and more of them as long as what they still need stays below it.
 const THAW_BELOW: f64 = 68.0 / 75.0;
 /// With this share of what runs frozen for memory, one of them is evicted, to let the others go on; also with but one
 /// left that is not frozen, above this multiple of the threshold.
@@ -44,6 +44,8 @@ pub(super) struct Surplus {
     pub(super) limit: f64,
     /// Memory in use as a multiple of the threshold.
     pub(super) memory: f64,
+    /// The threshold, bytes.
+    pub(super) allowed: f64,
     pub(super) may_freeze: bool,
     pub(super) may_evict: bool,
 }
@@ -66,7 +68,7 @@ impl Net {
             self.last_eviction = Some(surplus.now);
             out.push(Intervention::Evict(attempt));
         } else if surplus.may_freeze {
-            catch(fleet, surplus.memory, &mut out);
+            catch(fleet, surplus, &mut out);
         }
         out
     }
@@ -115,11 +117,12 @@ fn freezer(fleet: &mut Fleet, limit: f64, out: &mut Vec<Intervention>) {
 }
 
 /// The net under the memory bound.
-fn catch(fleet: &mut Fleet, memory: f64, out: &mut Vec<Intervention>) {
+fn catch(fleet: &mut Fleet, surplus: &Surplus, out: &mut Vec<Intervention>) {
+    let memory = surplus.memory;
     if memory > FREEZE_ABOVE && active(fleet) > 1 {
         freeze_youngest(fleet, FrozenFor::Memory, out);
     } else if memory < THAW_BELOW {
-        thaw_oldest(fleet, FrozenFor::Memory, out);
+        thaw_what_fits(fleet, surplus, out);
     }
     if active(fleet) == 0
         && let Some(attempt) = fleet.keys().next().copied()
@@ -144,10 +147,20 @@ fn freeze_youngest(fleet: &mut Fleet, why: FrozenFor, out: &mut Vec<Intervention
     }
 }
 
-fn thaw_oldest(fleet: &mut Fleet, why: FrozenFor, out: &mut Vec<Intervention>) {
-    let oldest = fleet.iter().find(|(_, member)| member.frozen == Some(why)).map(|(attempt, _)| *attempt);
-    if let Some(attempt) = oldest {
-        set(fleet, attempt, None);
-        out.push(Intervention::Thaw(attempt));
+fn thaw_what_fits(fleet: &mut Fleet, surplus: &Surplus, out: &mut Vec<Intervention>) {
+    let mut room = (THAW_BELOW - surplus.memory) * surplus.allowed;
+    while let Some(member) = thaw_oldest(fleet, FrozenFor::Memory, out) {
+        room -= (member.expected.mean - member.rss()).max(0.0);
+        if room <= 0.0 {
+            return;
+        }
     }
+}
+
+/// Lets the oldest that stands still for this reason go on, and says who that is.
+fn thaw_oldest<'a>(fleet: &'a mut Fleet, why: FrozenFor, out: &mut Vec<Intervention>) -> Option<&'a Member> {
+    let (attempt, member) = fleet.iter_mut().find(|(_, member)| member.frozen == Some(why))?;
+    member.frozen = None;
+    out.push(Intervention::Thaw(*attempt));
+    Some(member)
 }

@@ -2,6 +2,7 @@
 //!
 //! The constants of the control law were set on seeds 1 to 8; other seeds judge it.
 
+mod few;
 mod machine_bound;
 mod memory_bound;
 mod mixed;
@@ -22,7 +23,7 @@ pub struct Load {
 type Make = fn(&mut Chance) -> Load;
 
 /// Every workload: its name, what it is about, and how it is made.
-const LOADS: [(&str, &str, Make); 21] = [
+const LOADS: [(&str, &str, Make); 24] = [
     ("cpu", "CPU-bound", machine_bound::cpu),
     ("sleep", "latency-bound", machine_bound::sleep),
     ("memgrow", "memory grows with size", memory_bound::grow),
@@ -44,6 +45,9 @@ const LOADS: [(&str, &str, Make); 21] = [
     ("half_bandwidth", "every second task bound by memory bandwidth", mixed::half_bandwidth),
     ("flicker", "other people's load every two minutes", mixed::flicker),
     ("two_cores", "two cores, 4 GB, memory grows with size", mixed::two_cores),
+    ("few_files", "ten to twenty files of very different size, two cores, little memory", few::files),
+    ("few_images", "sixteen files alike, two cores", few::images),
+    ("naps", "naps of half a second to three seconds, two cores", few::naps),
 ];
 
 /// The names of all workloads.
