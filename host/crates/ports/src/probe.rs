@@ -22,8 +22,9 @@ pub trait Probe: Send {
     fn system(&mut self) -> SystemSample;
     /// Reads the process trees of the targets, with the pids of each tree; a target that has ended is left out.
     ///
-    /// A list of pids is the very one of the reading before ([`Arc::ptr_eq`]) only if none of them has run in between, as
-    /// far as the probe can tell: what was found out about them by other ways then still holds.
+    /// They come in the order of the targets. A list of pids is the very one of the reading before ([`Arc::ptr_eq`]) only
+    /// if none of them has run in between, as far as the probe can tell: the figures are the same as well, and what was
+    /// found out about them by other ways still holds.
     fn processes(&mut self, targets: &[ProbeTarget]) -> Vec<(ProcessSample, Arc<[u32]>)>;
     /// CPU time that all readings together have cost so far; zero where it is not known.
     fn cpu(&self) -> Duration {

@@ -10,12 +10,17 @@ use orchestrator_ports::{Probe, ProbeTarget};
 
 use crate::inbox::{Message, Post};
 
+/// What was read of one attempt's tree, and the pids in it.
+pub(crate) type Reading = (ProcessSample, Arc<[u32]>);
+
 /// One reading.
 #[derive(Debug)]
 pub(crate) struct Collected {
     pub(crate) system: SystemSample,
     /// Each attempt's tree with the pids in it; attempts that ended meanwhile are missing.
-    pub(crate) processes: Vec<(ProcessSample, Arc<[u32]>)>,
+    pub(crate) processes: Vec<Reading>,
+    /// Those of them that are not the same as in the reading before.
+    pub(crate) news: Vec<Reading>,
     /// CPU time that all readings together have cost so far.
     pub(crate) cost: Duration,
 }
@@ -93,18 +98,62 @@ impl Collector {
 }
 
 fn collect(mut probe: Box<dyn Probe>, work: &Receiver<Vec<ProbeTarget>>, inbox: &Post) {
+    let mut before = Vec::new();
     while let Ok(targets) = work.recv() {
         let (system, processes) = (probe.system(), probe.processes(&targets));
-        let collected = Collected { system, processes, cost: probe.cpu() };
+        let news = news(&before, &processes);
+        before.clone_from(&processes);
+        let collected = Collected { system, processes, news, cost: probe.cpu() };
         if !inbox.send(Message::Collected(collected)) {
             return;
         }
     }
 }
 
+/// Those that are not the same as before; both in the order of the attempts.
+fn news(before: &[Reading], now: &[Reading]) -> Vec<Reading> {
+    let mut before = before.iter().peekable();
+    let is_news = |(sample, pids): &&Reading| {
+        while before.next_if(|(old, _)| old.attempt < sample.attempt).is_some() {}
+        !before.peek().is_some_and(|(old, known)| old.attempt == sample.attempt && Arc::ptr_eq(known, pids))
+    };
+    now.iter().filter(is_news).cloned().collect()
+}
+
 #[cfg(test)]
 mod tests {
+    use orchestrator_core::{AttemptId, Bytes};
+
     use super::*;
+
+    fn reading(attempt: u64, pids: &Arc<[u32]>) -> Reading {
+        let sample = ProcessSample {
+            attempt: AttemptId(attempt),
+            cpu_time: Duration::ZERO,
+            rss: Bytes(0),
+            virtual_memory: Bytes(0),
+            read_bytes: Bytes(0),
+            write_bytes: Bytes(0),
+            read_ops: 0,
+            write_ops: 0,
+            processes: 1,
+            threads: 1,
+            states: [0; 5],
+        };
+        (sample, Arc::clone(pids))
+    }
+
+    #[test]
+    fn news_are_those_who_ran_or_are_new() {
+        let list = |pid: u32| -> Arc<[u32]> { vec![pid].into() };
+        let (two, three, again, four) = (list(2), list(3), list(3), list(4));
+        let before = [reading(1, &list(1)), reading(2, &two), reading(3, &three)];
+        let now = [reading(2, &two), reading(3, &again), reading(4, &four)];
+        let attempts: Vec<_> = news(&before, &now).iter().map(|(sample, _)| sample.attempt.0).collect();
+        assert_eq!(attempts, [3, 4], "one has ended, one slept, one ran, one is new");
+        assert_eq!(news(&[], &now).len(), 3);
+        assert!(news(&now, &now).is_empty());
+    }
 
     const WISH: Duration = Duration::from_millis(100);
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use orchestrator_core::config::model::KillMode;
-use orchestrator_core::metrics::{ProcessSample, Usage};
+use orchestrator_core::metrics::Usage;
 use orchestrator_core::plan::template::Placeholders;
 use orchestrator_core::plan::{CommandPlan, log_path};
 use orchestrator_core::scheduler::{
@@ -20,6 +20,7 @@ use orchestrator_ports::{
     ProcessFacts, PublishJob, SignalScope, StopSignal,
 };
 
+use crate::collector::Reading;
 use crate::orders::Orders;
 
 /// What launches need beyond the command itself; the same for a whole run.
@@ -178,9 +179,13 @@ impl Hands {
         Some(Event::AttemptStarted { attempt, identity, fingerprint: in_flight.fingerprint })
     }
 
-    /// Whether the attempt's process may run.
-    pub(crate) fn is_in_flight(&self, attempt: AttemptId) -> bool {
-        self.in_flight.contains_key(&attempt)
+    /// Drops readings of attempts that are not in flight any more; they come in the order of the attempts.
+    pub(crate) fn keep_in_flight(&self, readings: &mut Vec<Reading>) {
+        let mut attempts = self.in_flight.keys().peekable();
+        readings.retain(|(sample, _)| {
+            while attempts.next_if(|attempt| **attempt < sample.attempt).is_some() {}
+            attempts.peek() == Some(&&sample.attempt)
+        });
     }
 
     /// What people call the attempt: its input.
@@ -202,26 +207,30 @@ impl Hands {
         self.in_flight.iter().filter_map(target).collect()
     }
 
-    /// A sampled attempt as plugins are shown it; `None` when it has ended meanwhile.
-    pub(crate) fn facts(
-        &mut self,
-        sample: ProcessSample,
-        tree: Arc<[u32]>,
-        now: Timestamp,
-    ) -> Option<ProcessFacts> {
-        let one = self.in_flight.get_mut(&sample.attempt)?;
-        let (identity, started) = one.process?;
-        let input = || self.settings.input_directory.join(OsStr::from_bytes(one.path.as_bytes())).into();
-        Some(ProcessFacts {
-            attempt: sample.attempt,
-            task: one.task,
-            input_file: Arc::clone(one.shown.get_or_insert_with(input)),
-            running_for: Some(now.since(started)),
-            pid: identity.pid,
-            start_ticks: identity.start_ticks,
-            tree,
-            sample: Some(sample),
-        })
+    /// Sampled attempts as plugins are shown them, without those that have ended meanwhile; they come in the order of the
+    /// attempts.
+    pub(crate) fn facts(&mut self, readings: Vec<Reading>, now: Timestamp) -> Vec<ProcessFacts> {
+        let directory = &self.settings.input_directory;
+        let mut in_flight = self.in_flight.iter_mut().peekable();
+        let facts = |(sample, tree): Reading| {
+            while in_flight.next_if(|(attempt, _)| **attempt < sample.attempt).is_some() {}
+            let (_, one) = in_flight.next_if(|(attempt, _)| **attempt == sample.attempt)?;
+            let (identity, started) = one.process?;
+            let input = || directory.join(OsStr::from_bytes(one.path.as_bytes())).into();
+            Some(ProcessFacts {
+                attempt: sample.attempt,
+                task: one.task,
+                input_file: Arc::clone(one.shown.get_or_insert_with(input)),
+                running_for: Some(now.since(started)),
+                pid: identity.pid,
+                start_ticks: identity.start_ticks,
+                tree,
+                sample: Some(sample),
+            })
+        };
+        let mut all = Vec::with_capacity(readings.len());
+        all.extend(readings.into_iter().filter_map(facts));
+        all
     }
 
     /// The attempt is to be stopped, with the [`give_orders`](Self::give_orders) that follows.
@@ -311,10 +320,10 @@ impl OwnCpu {
         self.ended += usage.cpu().saturating_sub(seen);
     }
 
-    /// Cores kept busy since the previous call, `elapsed` ago.
-    pub(crate) fn cores(&mut self, samples: &[(ProcessSample, Arc<[u32]>)], elapsed: Duration) -> f64 {
+    /// Cores kept busy since the previous call, `elapsed` ago; `news` are the readings that are not as they were then.
+    pub(crate) fn cores(&mut self, news: &[Reading], elapsed: Duration) -> f64 {
         let mut used = std::mem::take(&mut self.ended);
-        for (sample, _) in samples {
+        for (sample, _) in news {
             let seen = self.seen.entry(sample.attempt).or_default();
             used += sample.cpu_time.saturating_sub(*seen);
             *seen = (*seen).max(sample.cpu_time);

@@ -10,6 +10,8 @@ use orchestrator_core::scheduler::Scheduler;
 use orchestrator_core::{AttemptId, Timestamp};
 use orchestrator_ports::SampleRow;
 
+use crate::collector::Reading;
+
 /// Thresholds of the configuration, percent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Thresholds {
@@ -28,6 +30,9 @@ const ROWS_PER_SECOND: f64 = 1_000.0;
 /// An attempt of which nothing changes has a row this often.
 const STILL: Duration = Duration::from_secs(10);
 
+/// Whether an attempt without news is due for such a row is looked at so often.
+const LOOK_AT_ALL: Duration = Duration::from_secs(5);
+
 /// Decides which readings the history keeps.
 #[derive(Debug, Default)]
 pub(crate) struct Thinning {
@@ -35,23 +40,38 @@ pub(crate) struct Thinning {
     last: Option<(Timestamp, usize)>,
     /// The last row of each attempt.
     kept: HashMap<AttemptId, (Timestamp, ProcessSample)>,
+    /// When all attempts were last looked at, not only those with news; `None` when news were passed over since.
+    all_at: Option<Timestamp>,
 }
 
 impl Thinning {
-    /// The rows to be kept of a round of readings.
-    pub(crate) fn rows(&mut self, now: Timestamp, samples: &[ProcessSample]) -> Vec<SampleRow> {
+    /// The rows to be kept of a round of readings, of which `news` are not as they were in the round before.
+    pub(crate) fn rows(
+        &mut self,
+        now: Timestamp,
+        samples: &[ProcessSample],
+        news: &[Reading],
+    ) -> Vec<SampleRow> {
+        let all = self.all_at.is_none_or(|at| now.since(at) >= LOOK_AT_ALL);
         let paid = self.last.is_none_or(|(at, rows)| {
             // A tenth less, lest a round that comes a little early every second be dropped every other time.
             now.since(at).as_secs_f64() >= 0.9 * rows as f64 / ROWS_PER_SECOND
         });
         if !paid {
+            if !news.is_empty() {
+                self.all_at = None;
+            }
             return Vec::new();
         }
-        let rows: Vec<_> = samples
-            .iter()
-            .filter(|sample| self.is_news(now, sample))
-            .map(|sample| process_row(now, sample))
-            .collect();
+        let mut row = |sample: &ProcessSample| self.is_news(now, sample).then(|| process_row(now, sample));
+        let rows: Vec<_> = if all {
+            samples.iter().filter_map(row).collect()
+        } else {
+            news.iter().filter_map(|(sample, _)| row(sample)).collect()
+        };
+        if all {
+            self.all_at = Some(now);
+        }
         self.last = Some((now, rows.len()));
         if self.kept.len() > 2 * samples.len() + 64 {
             let alive: HashSet<_> = samples.iter().map(|sample| sample.attempt).collect();
@@ -188,7 +208,10 @@ mod tests {
         let rounds = 0..seconds * 1000 / every_ms;
         let round = |round: u64| {
             let samples: Vec<_> = (1..=attempts).map(|attempt| sample(attempt, used(round))).collect();
-            thinning.rows(Timestamp(1_000_000 + round * every_ms * 1_000), &samples).len()
+            let changed = round == 0 || used(round) != used(round - 1);
+            let news: Vec<Reading> =
+                samples.iter().filter(|_| changed).map(|one| (*one, vec![1].into())).collect();
+            thinning.rows(Timestamp(1_000_000 + round * every_ms * 1_000), &samples, &news).len()
         };
         rounds.map(round).filter(|rows| *rows > 0).collect()
     }
@@ -210,6 +233,19 @@ mod tests {
         // One that wakes is seen at once.
         let woken = kept(10, 1, 1_000, |round| u64::from(round >= 5));
         assert_eq!(woken.len(), 2);
+    }
+
+    #[test]
+    fn news_that_came_too_early_for_a_row_are_in_the_next() {
+        let mut thinning = Thinning::default();
+        let mut rows = |millisecond: u64, used: u64, news: bool| {
+            let samples: Vec<_> = (1..=1_000).map(|attempt| sample(attempt, used)).collect();
+            let news: Vec<Reading> =
+                samples.iter().filter(|_| news).map(|one| (*one, vec![1].into())).collect();
+            thinning.rows(Timestamp(1_000_000 + millisecond * 1_000), &samples, &news).len()
+        };
+        assert_eq!((rows(0, 0, true), rows(100, 7, true), rows(200, 7, false)), (1_000, 0, 0));
+        assert_eq!((rows(1_000, 7, false), rows(2_000, 7, false)), (1_000, 0));
     }
 
     fn measured(attempt: u64, name: &str, value: f64) -> (AttemptId, Arc<Metrics>) {
@@ -248,7 +284,9 @@ mod tests {
     fn attempts_that_are_gone_are_forgotten() {
         let mut thinning = Thinning::default();
         for round in 0..10_000 {
-            let rows = thinning.rows(Timestamp(1_000_000 * (round + 1)), &[sample(round, 1)]);
+            let sample = sample(round, 1);
+            let news = [(sample, vec![1].into())];
+            let rows = thinning.rows(Timestamp(1_000_000 * (round + 1)), &[sample], &news);
             assert_eq!(rows.len(), 1);
         }
         assert!(thinning.kept.len() < 100, "{}", thinning.kept.len());

@@ -354,34 +354,31 @@ impl Turner {
     fn collected(&mut self, mut collected: Collected) {
         self.collector.arrived(&collected);
         // What ended while the reading was made has been accounted for whole.
-        collected.processes.retain(|(sample, _)| self.hands.is_in_flight(sample.attempt));
+        self.hands.keep_in_flight(&mut collected.processes);
+        self.hands.keep_in_flight(&mut collected.news);
         let now = self.clock.now();
         let elapsed = self.collected_at.map_or(Duration::ZERO, |at| now.since(at));
         self.collected_at = Some(now);
-        let own_cpu_cores = self.own_cpu.cores(&collected.processes, elapsed);
+        let own_cpu_cores = self.own_cpu.cores(&collected.news, elapsed);
         let samples: Vec<_> = collected.processes.iter().map(|(sample, _)| *sample).collect();
-        let mut rows = self.thinning.rows(now, &samples);
+        let mut rows = self.thinning.rows(now, &samples, &collected.news);
         self.step(Event::Sampled { system: collected.system, processes: samples, own_cpu_cores });
         self.look_at_baseline();
-        let processes =
-            collected.processes.into_iter().filter_map(|(sample, tree)| self.hands.facts(sample, tree, now));
-        let processes: Vec<_> = processes.collect();
         let mut current = current(&self.scheduler, now, self.thresholds);
-        current.insert(names::MEASURED.to_owned(), processes.len() as f64);
+        current.insert(names::MEASURED.to_owned(), collected.processes.len() as f64);
         current.insert(names::SAMPLING_CPU.to_owned(), collected.cost.as_secs_f64());
         let pause = self.collector.pace.pause(self.interval);
         current.insert(names::SAMPLING_INTERVAL.to_owned(), pause.as_secs_f64());
         self.ticks.write_to(&mut current);
         rows.push(SampleRow { at: now, attempt: None, metrics: current.clone() });
         self.journal.store().samples(rows);
-        self.round += 1;
-        let round = PluginRound {
-            number: self.round,
-            processes,
-            calibration: self.scheduler.needs().to_metrics(),
-            current,
-        };
-        self.plugins.begin_round(Arc::new(round));
+        if self.plugins.is_due() {
+            self.round += 1;
+            let processes = self.hands.facts(collected.processes, now);
+            let calibration = self.scheduler.needs().to_metrics();
+            let round = PluginRound { number: self.round, processes, calibration, current };
+            self.plugins.begin_round(Arc::new(round));
+        }
     }
 
     /// Takes an event through the scheduler to the journal.

@@ -22,10 +22,10 @@ use crate::isolate::Runner;
 use crate::library::{Catalog, Probe};
 use board::{Board, SharedBoard};
 use orchestrator_ports::{PluginEvent, PluginRound, Plugins, Sink};
-use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
-use std::time::Duration;
-use supervisor::Supervisor;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use supervisor::{SharedDue, Supervisor};
 
 pub use board::{InstanceStatus, ReloadLine, ReloadOutcome, ReloadReport};
 pub use control::{PluginControl, ReloadTicket};
@@ -95,6 +95,7 @@ impl StartOptions {
 pub struct PluginHost {
     messages: Sender<Message>,
     board: SharedBoard,
+    due: SharedDue,
 }
 
 impl PluginHost {
@@ -112,12 +113,14 @@ impl PluginHost {
     ) -> (Self, Vec<InstanceFailure>) {
         let (sender, receiver) = channel();
         let board = SharedBoard::default();
-        let mut supervisor = Supervisor::new(options, (sender.clone(), receiver), events, Arc::clone(&board));
+        let due = SharedDue::new(Mutex::new(Some(Instant::now())));
+        let shown = (Arc::clone(&board), Arc::clone(&due));
+        let mut supervisor = Supervisor::new(options, (sender.clone(), receiver), events, shown);
         for spec in specs {
             supervisor.add(spec, catalog);
         }
         let failures = supervisor.settle();
-        let host = Self { messages: sender, board };
+        let host = Self { messages: sender, board, due };
         let thread = std::thread::Builder::new().name("plugins".to_owned());
         match thread.spawn(move || supervisor.run()) {
             Ok(_) => (host, failures),
@@ -140,6 +143,11 @@ impl PluginHost {
 impl Plugins for PluginHost {
     fn begin_round(&self, round: Arc<PluginRound>) {
         let _ = self.messages.send(Message::Begin(round));
+    }
+
+    fn is_due(&self) -> bool {
+        let due = *self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        due.is_some_and(|at| at <= Instant::now())
     }
 }
 

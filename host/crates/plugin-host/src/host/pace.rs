@@ -65,9 +65,14 @@ impl Pace {
     }
 
     pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.due_at().is_none_or(|at| at <= now)
+    }
+
+    /// The earliest moment at which it is asked; `None` = any.
+    pub(super) fn due_at(&self) -> Option<Instant> {
         // Rounds are no clockwork: one that comes a tenth early is meant.
         let every = self.stretched.or(self.configured).unwrap_or_default().mul_f64(0.9);
-        self.asked.is_none_or(|asked| asked + every <= now) && self.wish_passed(now)
+        self.asked.map(|asked| asked + every).max(self.wish)
     }
 
     /// Whether it may be asked before its interval is over.
@@ -164,6 +169,7 @@ mod tests {
         assert!(!pace.is_due(start + 8 * SECOND) && pace.is_due(start + 9 * SECOND));
         pace.put_off(start + 30 * SECOND);
         assert!(!pace.is_due(start + 29 * SECOND) && pace.is_due(start + 30 * SECOND));
+        assert_eq!(pace.due_at(), Some(start + 30 * SECOND));
         let every_round = Pace::new(None);
         assert!(every_round.is_due(start));
     }

@@ -67,8 +67,7 @@ impl Supervisor {
         for (position, number) in (0_u32..).zip(metrics) {
             let slot = &self.slots[number];
             // The first time that there is something to see, nobody waits for their interval or their turn.
-            let met = slot.reading.as_ref().is_some_and(|reading| reading.asked > 0);
-            let first = processes && !met && slot.pace.may_hurry(now);
+            let first = processes && !slot.has_met() && slot.pace.may_hurry(now);
             let at_once = first || owed.contains(&number);
             if slot.takes_part() && (first || slot.pace.is_due(now)) {
                 let at = if at_once { now } else { now + step * position };
@@ -333,7 +332,7 @@ impl Supervisor {
             Some(since) => now < since + self.interval * FIRST_MEASUREMENT + deadline,
             None => self.slots[number].answer.is_none(),
         };
-        early && !measuring().all(|slot| slot.reading.as_ref().is_some_and(|reading| reading.asked > 0))
+        early && !measuring().all(Slot::has_met)
     }
 
     /// Heeds the plugin's advice when to ask again.

@@ -224,6 +224,22 @@ impl Slot {
         matches!(self.state, State::Idle | State::Busy { errand: Errand::Snapshot, .. })
     }
 
+    /// When a round would ask it, at the earliest; `None` where none would, as things are.
+    pub(super) fn due_at(&self, now: Instant) -> Option<Instant> {
+        if self.is(PluginKind::Capacity) {
+            // What it answers, or why it does not, is news in every round.
+            return Some(now);
+        }
+        let first = !self.has_met() && self.pace.may_hurry(now);
+        let at = if first { now } else { self.pace.due_at().unwrap_or(now) };
+        self.takes_part().then_some(at)
+    }
+
+    /// Whether it was ever asked about a process, as far as that still counts.
+    pub(super) fn has_met(&self) -> bool {
+        self.reading.as_ref().is_some_and(|reading| reading.asked > 0)
+    }
+
     /// Whether it can be handed a job at this moment.
     pub(super) fn is_free(&self, now: Instant) -> bool {
         let held = match &self.change {

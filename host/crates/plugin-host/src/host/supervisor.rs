@@ -12,7 +12,7 @@ use crate::library::{Catalog, Trust};
 use orchestrator_ports::{PluginEvent, PluginHealth, PluginRound, Sink};
 use std::collections::BTreeSet;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 pub(super) const WARN: u8 = 2;
@@ -47,6 +47,8 @@ pub(super) struct Supervisor {
     /// The latest reload that was asked for and heard of.
     pub(super) reload_asked: u64,
     pub(super) board: SharedBoard,
+    /// When a round would ask somebody; `None` = never, as things are.
+    due: SharedDue,
     /// To be told as soon as somebody listens.
     pub(super) outbox: Vec<PluginEvent>,
     /// Instances given up since the last look.
@@ -55,6 +57,9 @@ pub(super) struct Supervisor {
     messages: Receiver<Message>,
     events: Sink<PluginEvent>,
 }
+
+/// When a round would ask somebody, for whoever begins rounds.
+pub(super) type SharedDue = Arc<Mutex<Option<Instant>>>;
 
 /// The supervisor's own life.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -72,7 +77,7 @@ impl Supervisor {
         options: &StartOptions,
         (sender, messages): (Sender<Message>, Receiver<Message>),
         events: Sink<PluginEvent>,
-        board: SharedBoard,
+        (board, due): (SharedBoard, SharedDue),
     ) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
@@ -93,6 +98,7 @@ impl Supervisor {
             next_reload: None,
             reload_asked: 0,
             board,
+            due,
             outbox: Vec::new(),
             failures: Vec::new(),
             phase_of_life: Life::Settling,
@@ -131,9 +137,16 @@ impl Supervisor {
     /// Hears messages until the host goes away.
     pub(super) fn run(mut self) {
         while self.phase_of_life != Life::Over {
+            // Who hears that a round is over can rely on what is said of the next.
+            self.tell_due(Instant::now());
             self.flush();
             self.turn();
         }
+    }
+
+    fn tell_due(&self, now: Instant) {
+        let due = self.order.iter().filter_map(|number| self.slots[*number].due_at(now)).min();
+        *self.due.lock().unwrap_or_else(PoisonError::into_inner) = due;
     }
 
     /// Waits for a message or a moment, and does what is due.
