@@ -133,6 +133,11 @@ fn recursion_follows_no_loop() {
 
 /// Permissions do not bind root, so the host is started as nobody, from copies that nobody can reach.
 fn run_as_nobody(scene: &Scene) -> orchestrator_tests::host::Outcome {
+    run_as(scene, 65_534, "exec \"$0\" \"$@\"")
+}
+
+/// The same as any user, by a shell script that is given the host and its arguments.
+fn run_as(scene: &Scene, user: u32, script: &str) -> orchestrator_tests::host::Outcome {
     let everyone = |path: &Path, mode: u32| {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("permissions of our own file");
     };
@@ -147,11 +152,32 @@ fn run_as_nobody(scene: &Scene) -> orchestrator_tests::host::Outcome {
     if rustix::process::geteuid().is_root() {
         let arguments = command.get_args().map(ToOwned::to_owned).collect::<Vec<_>>();
         let mut other = std::process::Command::new("setpriv");
-        other.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&host).args(arguments);
+        other.args([&format!("--reuid={user}"), "--regid=65534", "--clear-groups", "sh", "-c", script]);
+        other.arg(&host).args(arguments);
         other.current_dir(scene.path()).env("NO_COLOR", "1");
         command = other;
     }
     scene.start_command(command).wait()
+}
+
+#[test]
+fn where_the_machine_bears_few_processes_all_get_done_with_fewer_at_once() {
+    if !rustix::process::geteuid().is_root() {
+        return eprintln!(
+            "skipped: the limit counts all processes of a user, and needs one who has no others"
+        );
+    }
+    let scene = Scene::new();
+    let names: Vec<String> = (0..40).map(|number| format!("{number:02}.dat")).collect();
+    scene.inputs(&names);
+    let more = "calibration: {enabled: false}\nconcurrency: {mode: fixed, max: 40}\n\
+                plugins: {metrics: [], capacity: []}\nretry: {max_attempts: 8, delay: 300ms}\n";
+    // Each needs a second process of its own, which is refused as well while too many run.
+    let flags = ["-c", "sleep 0.2; cp -- \"$0\" \"$1\"", "{input_file}", "{output_file}"];
+    scene.config(Path::new("/bin/sh"), &flags, "", more);
+    let said = run_as(&scene, 64_123, "exec prlimit --nproc=25:25 \"$0\" \"$@\"").expect_code(0);
+    assert!(said.text().contains("Resource temporarily unavailable"), "{}", said.text());
+    assert_eq!(scene.outputs().len(), names.len());
 }
 
 #[test]

@@ -21,6 +21,7 @@ fn number(variable: &str) -> Option<u64> {
 
 /// Everything that must have happened in a shard, so that the simulation cannot silently become trivial.
 const HAPPENS: &[&str] = &[
+    "admitted below the ceiling after a refusal",
     "attempt failed, to be tried again",
     "attempt frozen",
     "attempt thawed",

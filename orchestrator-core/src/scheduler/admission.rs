@@ -1,23 +1,11 @@
 //! Admission: while fewer attempts hold a slot than capacity allows, the next task gets one.
 
-use std::time::Duration;
-
 use super::attempt::Attempt;
 use super::{Command, Fact, Scheduler, TaskState};
 use crate::capacity::control::Hold;
 use crate::capacity::{Bound, CapacityDecision};
 use crate::plan::order::spread_quantile;
 use crate::{AttemptId, TaskId, Timestamp};
-
-/// After the machine refused to start a process: no new one before `until`.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct SpawnBackoff {
-    pub(super) until: Timestamp,
-    delay: Duration,
-}
-
-const FIRST_SPAWN_DELAY: Duration = Duration::from_millis(50);
-const LONGEST_SPAWN_DELAY: Duration = Duration::from_secs(5);
 
 impl Scheduler {
     /// The capacity in force: that of the law, narrowed while calibration measures or spawning is backed off.
@@ -33,6 +21,9 @@ impl Scheduler {
         };
         if self.measures_alone() {
             narrow(self.holding + self.calibration_room(), Bound::Calibration);
+        }
+        if let Some(ceiling) = self.spawn_ceiling {
+            narrow(ceiling.limit, Bound::SpawnBackoff);
         }
         if self.spawn_backoff.is_some() {
             narrow(self.holding, Bound::SpawnBackoff);
@@ -93,7 +84,7 @@ impl Scheduler {
                 self.spawn_backoff = None;
             }
             if let Some(backoff) = &mut self.spawn_backoff {
-                backoff.until = now + backoff.delay;
+                backoff.tried(now);
             }
             return;
         }
@@ -108,7 +99,7 @@ impl Scheduler {
     /// The target alone but for a spawn back-off, without building the sentence around it: admission asks for it for
     /// every task.
     fn unhindered_target(&self) -> u32 {
-        let target = self.answers.target();
+        let target = self.spawn_ceiling.map_or(u32::MAX, |it| it.limit).min(self.answers.target());
         if self.measures_alone() { target.min(self.holding + self.calibration_room()) } else { target }
     }
 
@@ -167,12 +158,5 @@ impl Scheduler {
         self.live.insert(attempt, Attempt { promise, ..Attempt::new(task, slot, calibrating, now) });
         self.law_plans(attempt, task, now);
         self.commands.push(Command::Launch { attempt, task, number, slot, path });
-    }
-
-    /// The machine refused to start a process: wait, twice as long each time.
-    pub(super) fn back_off_spawning(&mut self, now: Timestamp) {
-        let delay =
-            self.spawn_backoff.map_or(FIRST_SPAWN_DELAY, |old| (old.delay * 2).min(LONGEST_SPAWN_DELAY));
-        self.spawn_backoff = Some(SpawnBackoff { until: now + delay, delay });
     }
 }

@@ -20,6 +20,7 @@ mod outcome;
 mod policy;
 mod queue;
 mod reason;
+mod refusal;
 mod retry;
 mod step;
 mod stopping;

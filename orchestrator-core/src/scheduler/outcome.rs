@@ -51,7 +51,7 @@ impl Scheduler {
                 self.terminate(id, TerminationReason::NotStarted { detail }, now);
             }
             FailureReason::Spawn(SpawnFault::Machine { detail }) => {
-                self.back_off_spawning(now);
+                self.machine_refused(now);
                 self.terminate(id, TerminationReason::NotStarted { detail }, now);
             }
             reason => self.fail(id, reason, now),

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::admission::SpawnBackoff;
 use super::attempt::{Attempt, Live, Phase, Slots};
 use super::governing::law_of;
 use super::queue::Queue;
+use super::refusal::{SpawnBackoff, SpawnCeiling};
 use super::stopping::Mode;
 use super::tasks::Tasks;
 use super::timers::Timers;
@@ -87,6 +87,7 @@ pub struct Scheduler {
     /// What the run is bound by, over time.
     pub(crate) bottleneck: Bottleneck,
     pub(super) spawn_backoff: Option<SpawnBackoff>,
+    pub(super) spawn_ceiling: Option<SpawnCeiling>,
     pub(super) mode: Mode,
     pub(super) next_attempt: u64,
     pub(crate) completed_here: u64,
@@ -145,6 +146,7 @@ impl Scheduler {
             watched: 0,
             bottleneck: Bottleneck::default(),
             spawn_backoff: None,
+            spawn_ceiling: None,
             mode: Mode::Working,
             next_attempt: restored.next_attempt.max(1),
             completed_here: 0,
@@ -179,6 +181,7 @@ impl Scheduler {
         self.check_drain(now);
         self.fire_timers(now);
         self.check_calibrated();
+        self.raise_spawn_ceiling(now);
         self.admit(now);
         self.set_wake(now);
         self.check_finished();

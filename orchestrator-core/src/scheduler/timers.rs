@@ -154,6 +154,8 @@ impl Scheduler {
         let admits = self.mode.admits();
         let due = self.queue.next_due_after(now).filter(|_| admits);
         let spawn = self.spawn_backoff.map(|backoff| backoff.until).filter(|_| admits);
-        [timer, due, spawn, self.mode.drain_deadline()].into_iter().flatten().min()
+        let waits = || self.queue.peek(&self.tasks, now).is_some();
+        let ceiling = self.spawn_ceiling.map(|ceiling| ceiling.raise_at).filter(|_| admits && waits());
+        [timer, due, spawn, ceiling, self.mode.drain_deadline()].into_iter().flatten().min()
     }
 }

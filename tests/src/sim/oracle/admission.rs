@@ -6,7 +6,7 @@ use orchestrator_core::scheduler::{Command, Fact, InputPath, Step};
 use orchestrator_core::{AttemptId, SlotId, TaskId, Timestamp};
 
 use super::shadow::{Phase, Shadow};
-use super::{Check, Mode, Oracle, Refusal, ensure};
+use super::{Ceiling, Check, Mode, Oracle, Refusal, ensure};
 
 /// An admission as recorded.
 struct Planned {
@@ -25,6 +25,11 @@ impl Oracle {
             }
             _ => None,
         });
+        let most = self.capacity.limits.max.unwrap_or(u32::MAX);
+        if let Some(ceiling) = &mut self.ceiling {
+            ceiling.lift(now, most);
+        }
+        self.ceiling = self.ceiling.filter(|ceiling| ceiling.limit < most);
         let mut tried = 0;
         for fact in facts {
             match fact {
@@ -49,6 +54,11 @@ impl Oracle {
         }
         let launch = launches.next();
         ensure!(launch.is_none(), "launched without a record: {launch:?}");
+        if let Some(Ceiling { limit, .. }) = self.ceiling.filter(|_| tried > 0) {
+            let holding = self.holding();
+            ensure!(holding <= limit, "{holding} run although the machine bore {limit}");
+            self.tally.count("admitted below the ceiling after a refusal");
+        }
         if let Some(refusal) = self.refused.filter(|refusal| tried > 0 && !refusal.over) {
             ensure!(tried == 1, "{tried} launches although the machine refuses");
             let (waited, delay) = (now.since(refusal.last), refusal.delay);

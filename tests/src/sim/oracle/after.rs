@@ -6,7 +6,7 @@ use orchestrator_core::scheduler::{Counts, Event, Scheduler, TaskState};
 use orchestrator_core::{TaskId, Timestamp};
 
 use super::rules::absolute;
-use super::{Check, Mode, Oracle, Surroundings, ensure};
+use super::{Ceiling, Check, Mode, Oracle, Surroundings, ensure};
 
 impl Oracle {
     pub(super) fn check_after(&mut self, at: Surroundings, event: &Event, scheduler: &Scheduler) -> Check {
@@ -112,7 +112,8 @@ impl Oracle {
             .refused
             .filter(|refusal| working && waits && !refusal.over)
             .map(|_| at.now + Duration::from_secs(5));
-        let due = of_attempts.flatten().chain(retries).chain(drain).chain(refused).min();
+        let lifted = self.ceiling.filter(|_| working && waits).map(|ceiling| ceiling.lifted + Ceiling::LIFT);
+        let due = of_attempts.flatten().chain(retries).chain(drain).chain(refused).chain(lifted).min();
         let Some(due) = due else { return Ok(()) };
         let woken = at.wish.is_some_and(|wish| wish <= due);
         ensure!(woken, "nothing wakes the scheduler for {due:?} (now {:?}, wish {:?})", at.now, at.wish);
@@ -139,6 +140,7 @@ impl Oracle {
         let target = capacity.target;
         let (holding, upper) = (self.holding(), self.capacity.upper());
         let lower = self.capacity.lower(self.law_decides());
+        let lower = self.ceiling.map_or(lower, |ceiling| lower.min(ceiling.limit));
         let measuring = self.measures_alone();
         if self.refused.is_none() && !measuring {
             ensure!((lower..=upper).contains(&target), "{capacity} is not within {lower} to {upper}");

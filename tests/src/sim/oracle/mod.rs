@@ -47,6 +47,29 @@ impl Refusal {
     const LONGEST: Duration = Duration::from_secs(5);
 }
 
+/// After a refusal: how many may run at once, until it is lifted.
+#[derive(Clone, Copy, Debug)]
+struct Ceiling {
+    limit: u32,
+    lifted: Timestamp,
+}
+
+impl Ceiling {
+    const LIFT: Duration = Duration::from_secs(5);
+
+    fn after(before: Option<Self>, holding: u32, now: Timestamp) -> Self {
+        let three_quarters = (holding * 3).div_ceil(4).max(1);
+        Self { limit: before.map_or(three_quarters, |old| old.limit.min(three_quarters)), lifted: now }
+    }
+
+    fn lift(&mut self, now: Timestamp, most: u32) {
+        while self.lifted + Self::LIFT <= now && self.limit < most {
+            self.limit += (self.limit / 8).max(1);
+            self.lifted = self.lifted + Self::LIFT;
+        }
+    }
+}
+
 /// What the oracle knows of a run.
 #[derive(Clone, Debug)]
 pub(super) struct Oracle {
@@ -71,6 +94,7 @@ pub(super) struct Oracle {
     mode: Mode,
     halted: bool,
     refused: Option<Refusal>,
+    ceiling: Option<Ceiling>,
     scan_over: bool,
     finished: bool,
     completed: u64,
@@ -113,6 +137,7 @@ impl Oracle {
             mode: Mode::Working,
             halted: false,
             refused: None,
+            ceiling: None,
             scan_over: false,
             finished: false,
             completed: 0,

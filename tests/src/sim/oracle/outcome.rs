@@ -9,7 +9,7 @@ use orchestrator_core::{AttemptId, TaskId, Timestamp};
 
 use super::rules::{retry_band, struck};
 use super::shadow::{Cause, Phase, Shadow};
-use super::{Check, Mode, Oracle, Refusal, ensure};
+use super::{Ceiling, Check, Mode, Oracle, Refusal, ensure};
 
 /// A fact that must be among those of the step.
 #[derive(Clone, Debug, PartialEq)]
@@ -406,6 +406,9 @@ impl Oracle {
                         let delay =
                             before.map_or(Refusal::FIRST, |old| (old.delay * 2).min(Refusal::LONGEST));
                         self.refused = Some(Refusal { last: now, delay, over: false });
+                        let own = self.live.get(attempt).is_some_and(|shadow| shadow.slot.is_some());
+                        let holding = self.holding() - u32::from(own);
+                        self.ceiling = Some(Ceiling::after(self.ceiling, holding, now));
                     }
                     _ => {}
                 }
