@@ -47,12 +47,12 @@ impl CpuBound {
 
     /// Cores that one process needs: what is seen now, blended with the mean of completed tasks, on the side of more.
     pub(super) fn each(&self) -> Option<f64> {
-        let now = self.now?;
         if self.completed.len() < ENOUGH {
-            return Some(now);
+            return self.now;
         }
         let (cpu, wall) = self.completed.iter().fold((0.0, 0.0), |(a, b), (cpu, wall)| (a + cpu, b + wall));
         let long_run = cpu / wall.max(1e-6);
+        let Some(now) = self.now else { return Some(long_run) };
         Some(if now > long_run { now.max(0.7 * long_run) } else { 0.5 * (long_run + now) })
     }
 

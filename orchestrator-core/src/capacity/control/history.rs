@@ -16,6 +16,12 @@ const FEWER: f64 = 1.25;
 /// Fewer must have been faster by this share, and by so many standard errors.
 const FASTER: f64 = 0.2;
 const ERRORS: f64 = 2.5;
+/// Completed tasks are compared from so many on, over so many seconds at least, as far back as so many run times; how unlike
+/// they are makes their number as uncertain as if they were fewer.
+const COUNTED: f64 = 10.0;
+const COUNTED_FOR: f64 = 20.0;
+const COUNTED_WALLS: f64 = 20.0;
+const UNLIKE: f64 = 1.3;
 /// A comparison with a larger standard error says nothing.
 const LARGEST_ERROR: f64 = 0.35;
 
@@ -25,9 +31,20 @@ struct Level {
     rate: Rate,
     seconds: f64,
     last: f64,
+    /// Tasks completed, and the seconds in which they were; both fade.
+    done: f64,
+    over: f64,
 }
 
 impl Level {
+    fn count(&mut self, done: f64, over: f64, memory: f64) {
+        self.done += done;
+        self.over += over;
+        let fade = (memory / self.over).min(1.0);
+        self.done *= fade;
+        self.over *= fade;
+    }
+
     fn add(&mut self, now: f64, running: f64, rate: Rate, seconds: f64) {
         let weight = seconds / (self.seconds + seconds);
         let mix = |old: f64, new: f64| old + (new - old) * weight;
@@ -78,8 +95,37 @@ impl History {
         }
         match &mut self.levels[at] {
             Some(level) if now - level.last <= FORGET => level.add(now, running, rate, seconds),
-            empty => *empty = Some(Level { running, rate, seconds, last: now }),
+            empty => *empty = Some(Level { running, rate, seconds, last: now, done: 0.0, over: 0.0 }),
         }
+    }
+
+    /// With so many running, so many were completed in so many seconds; `wall` is a usual run time.
+    pub(super) fn completed(&mut self, running: f64, done: f64, over: f64, wall: f64) {
+        if let Some(Some(level)) = self.levels.get_mut(place(running)) {
+            level.count(done, over, (COUNTED_WALLS * wall).max(MEMORY));
+        }
+    }
+
+    /// A smaller concurrency at which clearly more tasks were completed than are now; the best of them. What runs goes on
+    /// to end as before when more are started, unless they are in each other's way.
+    pub(super) fn more_done(&self, now: f64, running: f64, wall: f64) -> Option<Better> {
+        let present = (*self.levels.get(place(running))?)?;
+        if present.over < wall.max(COUNTED_FOR) {
+            return None;
+        }
+        let forget = FORGET.max(COUNTED_WALLS * wall);
+        let fewer = self.levels[..place(running)].iter().flatten().filter(|level| {
+            level.done >= COUNTED && FEWER * level.running <= present.running && now - level.last <= forget
+        });
+        let gains = fewer.filter_map(|level| {
+            let expected = level.done / level.over * present.over;
+            let found = present.done.max(1.0);
+            let error = UNLIKE * (1.0 / level.done + 1.0 / found).sqrt();
+            let gain = expected / found;
+            (gain.ln() > (1.0 + FASTER).ln() + ERRORS * error)
+                .then_some(Better { running: level.running, gain })
+        });
+        gains.max_by(|a, b| a.gain.total_cmp(&b.gain))
     }
 
     /// A smaller concurrency at which clearly more was done than is now, with `running`; the best of them. `wall` is a
@@ -102,5 +148,29 @@ impl History {
             }
         }
         best
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Five finish one task a second; then `then` a second do with fifty.
+    fn found(then: f64, seconds: f64) -> Option<Better> {
+        let mut history = History::default();
+        history.add(30.0, 5.0, Rate::default(), 30.0);
+        history.completed(5.0, 30.0, 30.0, 5.0);
+        history.add(30.0 + seconds, 50.0, Rate::default(), seconds);
+        history.completed(50.0, then * seconds, seconds, 5.0);
+        history.more_done(30.0 + seconds, 50.0, 5.0)
+    }
+
+    #[test]
+    fn what_gets_less_done_than_fewer_did_is_a_jam() {
+        let jam = found(0.1, 30.0).unwrap();
+        assert!(jam.running == 5.0 && (8.0..12.0).contains(&jam.gain), "{jam:?}");
+        for (then, seconds) in [(1.0, 30.0), (5.0, 30.0), (0.7, 30.0), (0.1, 10.0)] {
+            assert!(found(then, seconds).is_none(), "{then} a second for {seconds} s");
+        }
     }
 }

@@ -7,7 +7,7 @@ use super::fleet::{Fleet, FrozenFor, Member};
 use super::forecast::{Course, Forecast};
 use super::growth::{Growth, Life};
 use super::knee::KneeFinder;
-use super::limit::ThroughputLimit;
+use super::limit::{LARGEST, ThroughputLimit};
 use super::progress::{Progress, Rate};
 use super::reading::{Candidate, Ending, MachineReading, Used};
 use super::rules::ControlRules;
@@ -30,6 +30,8 @@ const STILL: f64 = 0.3;
 /// Nor one beside which on average this multiple ran of what ran at its start: of those that began together the longer ones
 /// saw more of a ramp, which looks as if company made them longer.
 const VARIED: f64 = 2.0;
+/// Share of what helped at the end of the last run that the next one begins with.
+const AGAIN: f64 = 0.5;
 /// Completed tasks that are learned from between two readings: where they come by the thousand, these say it all.
 const LEARNED: u32 = 200;
 
@@ -49,6 +51,8 @@ pub struct Control {
     pub(super) mean_active: f64,
     /// At most this many may run before the next reading.
     pub(super) pace: usize,
+    /// So many may always, because they did in an earlier run.
+    pub(super) at_once: usize,
     pub(super) sizes: SizeLaw,
     pub(super) growth: Growth,
     pub(super) forecast: Forecast,
@@ -95,6 +99,7 @@ impl Control {
             active: 0,
             mean_active: 0.0,
             pace: 1,
+            at_once: 1,
             sizes: SizeLaw::default(),
             growth: Growth::default(),
             forecast: Forecast::default(),
@@ -121,7 +126,7 @@ impl Control {
     }
 
     /// A law that learned what tasks need from earlier runs of the same binary with the same flags. What depends on the
-    /// machine's state (throughput, other people's load) is learned anew.
+    /// machine's state (throughput, other people's load) is learned anew, from half of what helped on.
     #[must_use]
     pub fn restore(rules: ControlRules, state: &ControlState) -> Self {
         let mut law = Self::new(rules);
@@ -132,13 +137,23 @@ impl Control {
         law.learned = 0;
         law.sizes.refresh();
         law.progress.refresh();
+        if state.at_once.is_finite() {
+            let again = (AGAIN * state.at_once).clamp(1.0, LARGEST);
+            law.limit.begin(again);
+            law.pace = again as usize;
+            law.at_once = again as usize;
+        }
         law
     }
 
     /// What to keep across runs.
     #[must_use]
     pub fn state(&self) -> ControlState {
-        ControlState { completed: self.records.to_vec(), growth: self.growth.state() }
+        ControlState {
+            completed: self.records.to_vec(),
+            growth: self.growth.state(),
+            at_once: self.limit.helped(),
+        }
     }
 
     /// Changes what the user set; in force from the next decision.

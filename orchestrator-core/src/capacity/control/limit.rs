@@ -69,6 +69,8 @@ const SHORTEST: f64 = 0.4;
 /// there is nothing on this machine that more of them could jam, and nothing to be judged while they run. The times above
 /// shrink to this share then: a step with every reading.
 const MOVES: f64 = 5e5;
+/// Nor do they where those that were completed moved more than this in all: a disk that is jammed moves little, too.
+const MOVES_IN_ALL: f64 = 1e6;
 const WAITING: f64 = 0.08;
 /// Of those at most this multiple of what runs is allowed: memory may hold them back.
 const AHEAD: f64 = 4.0;
@@ -153,6 +155,11 @@ pub(super) struct ThroughputLimit {
     /// The step that the next one is judged against.
     before: Option<Epoch>,
     completed_since: f64,
+    /// Completed since the last decision, and when that was.
+    counted: f64,
+    counted_from: f64,
+    /// As many as ran at once and helped.
+    helped: f64,
     history: History,
 }
 
@@ -177,6 +184,9 @@ impl Default for ThroughputLimit {
             slow: None,
             before: None,
             completed_since: 0.0,
+            counted: 0.0,
+            counted_from: 0.0,
+            helped: 1.0,
             history: History::default(),
         }
     }
@@ -210,8 +220,14 @@ impl ThroughputLimit {
         }
     }
 
+    /// As many as ran at once so far and helped.
+    pub(super) fn helped(&self) -> f64 {
+        self.helped
+    }
+
     pub(super) fn completed(&mut self) {
         self.completed_since += 1.0;
+        self.counted += 1.0;
     }
 
     /// During `seconds` until `now`, `active` tasks moved this much.
@@ -232,7 +248,8 @@ impl ThroughputLimit {
 
     /// Decides anew, if it is time.
     pub(super) fn decide(&mut self, moment: Moment, progress: &Progress, knees: &KneeFinder) {
-        self.waits = self.window.waits(moment.others);
+        let little = progress.moved_each().is_none_or(|bytes| bytes < MOVES_IN_ALL);
+        self.waits = little && self.window.waits(moment.others);
         let haste = if self.waits { self.haste.min(WAITING) } else { self.haste };
         if moment.now < self.next_epoch || self.window.seconds < 0.5 * EPOCH.0 * haste {
             return;
@@ -243,9 +260,13 @@ impl ThroughputLimit {
         let wall = knees.median_wall();
         let measure = progress.measure(epoch.rate, epoch.running);
         self.history.add(moment.now, epoch.running, epoch.rate, epoch.seconds);
+        let over = moment.now - std::mem::replace(&mut self.counted_from, moment.now);
+        let done = std::mem::take(&mut self.counted);
+        self.history.completed(epoch.running, done, over, wall.unwrap_or(UNKNOWN_WALL));
         let fewer = self
             .history
             .better(moment.now, epoch.running, &measure, wall.unwrap_or(UNKNOWN_WALL))
+            .or_else(|| self.history.more_done(moment.now, epoch.running, wall.unwrap_or(UNKNOWN_WALL)))
             .filter(|_| epoch.running > JUDGED_ABOVE);
         if let Some(fewer) = fewer {
             self.congested(moment, fewer, epoch);
@@ -283,6 +304,7 @@ impl ThroughputLimit {
             _ => centre,
         }
         .max(1.0);
+        self.helped = centre;
     }
 
     fn in_flight(&mut self, moment: Moment, measure: &Measure, epoch: Epoch, wall: Option<f64>) {
@@ -319,6 +341,7 @@ impl ThroughputLimit {
         let walls = if self.ramp == GENTLE { HOLD_WALLS * wall.unwrap_or(0.0) } else { 0.0 };
         self.hold_until = moment.now + self.hold.max(walls);
         self.limit = back.max(fewest(moment.cores));
+        self.helped = self.limit;
         self.completed_since = 0.0;
     }
 
@@ -330,6 +353,7 @@ impl ThroughputLimit {
         self.before = Some(epoch);
         let share = (1.0 / fewer.gain).clamp(DROP_AT_ONCE.0, DROP_AT_ONCE.1);
         self.limit = fewer.running.max(share * epoch.running).max(fewest(moment.cores));
+        self.helped = self.limit;
         self.completed_since = 0.0;
     }
 
@@ -358,6 +382,7 @@ impl ThroughputLimit {
             }
         }
         self.average(measure, epoch);
+        self.helped = self.helped.max(epoch.running);
         self.before = Some(epoch);
         let floor = moment.cores.floor().clamp(1.0, FEWEST);
         self.limit = self.limit.min(1.5 * moment.active.max(1.0)).max(floor);
@@ -373,6 +398,7 @@ impl ThroughputLimit {
         }
         let far_below = self.ramp == RAMP && bound >= FAR * self.limit;
         let step = if far_below { FAST_RAMP } else { self.ramp };
+        self.helped = self.helped.max(epoch.running);
         let most = if self.waits { AHEAD * epoch.running.max(1.0) } else { LARGEST };
         self.limit = (self.limit * step).max(self.limit + 1.0).min(most.max(self.limit)).min(LARGEST);
         self.completed_since = 0.0;

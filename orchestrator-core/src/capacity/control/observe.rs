@@ -55,7 +55,8 @@ impl Control {
         self.active = active(&self.fleet);
         let lately = self.mean_active.max(self.active as f64);
         let pace = if self.limit.waits() { PACE_WAITING } else { PACE };
-        self.pace = ((pace * lately) as usize + 1).max(machine.cores.min(AT_ONCE) as usize);
+        let at_least = self.at_once.max(machine.cores.min(AT_ONCE) as usize);
+        self.pace = ((pace * lately) as usize + 1).max(at_least);
         out
     }
 

@@ -73,6 +73,9 @@ pub(super) struct Progress {
     io: Total,
     cpu: Total,
     wall: Total,
+    /// Log size and log run time of a usual task when first known: the yardstick of speed. One that moved with the run times of
+    /// late would take a jam for a usual hour, and hide it.
+    usual: Option<(f64, f64)>,
     stale: bool,
 }
 
@@ -104,6 +107,7 @@ impl Progress {
     /// Forgets all but the last that were completed.
     pub(super) fn keep_last(&mut self, keep: usize) {
         self.totals.drain(..self.totals.len().saturating_sub(keep));
+        self.usual = None;
         self.stale = true;
     }
 
@@ -113,6 +117,9 @@ impl Progress {
             self.io = self.fit(|one| one.0, 1e3);
             self.cpu = self.fit(|one| one.1, 1e-3);
             self.wall = self.fit(|one| one.3, 1e-3);
+            if self.usual.is_none() && self.knows() {
+                self.usual = Some((self.wall.centre_x, self.wall.centre_y));
+            }
         }
     }
 
@@ -144,7 +151,7 @@ impl Progress {
         Some((share.clamp(0.0, 1.0), 1.0 / (wi + wc).sqrt()))
     }
 
-    /// How fast a task goes that moved this much in a second, in multiples of what is usual for its size.
+    /// How fast a task goes that moved this much in a second, in multiples of what was usual for its size at first.
     pub(super) fn speed(&self, io: f64, cpu: f64, input: Option<u64>) -> Option<f64> {
         let weights = self.io.weight + self.cpu.weight;
         if !self.knows() || weights <= 0.0 {
@@ -154,7 +161,9 @@ impl Progress {
         let part = |total: &Total, done: f64| {
             if total.weight > 0.0 { total.weight * done / total.at(size).max(1e-9) } else { 0.0 }
         };
-        Some((part(&self.io, io) + part(&self.cpu, cpu)) / weights * self.wall.at(size))
+        let (x, y) = self.usual?;
+        let usual = (y + self.wall.slope * (size - x)).exp();
+        Some((part(&self.io, io) + part(&self.cpu, cpu)) / weights * usual)
     }
 
     /// How long a task takes, s; `None` before enough is known.
@@ -171,6 +180,11 @@ impl Progress {
         }
         let part = |weight: f64, done: f64, all: f64| if weight > 0.0 { weight * done / all } else { 0.0 };
         ((part(wi, io, all_io) + part(wc, cpu, all_cpu)) / (wi + wc)).clamp(0.0, 1.0)
+    }
+
+    /// Bytes that a task moves in all, on average; `None` before enough is known.
+    pub(super) fn moved_each(&self) -> Option<f64> {
+        self.knows().then_some(self.io.mean)
     }
 
     /// Whether anything was completed yet that a measure can be made of.

@@ -37,6 +37,9 @@ pub struct ControlState {
     pub completed: Vec<Completed>,
     /// How memory grows, for each tenth of a task's work: weight, mean and variance of the log of memory over peak.
     pub growth: Vec<[f64; 3]>,
+    /// As many as ran at once and helped; 0 = not known.
+    #[serde(default)]
+    pub at_once: f64,
 }
 
 /// The last completed tasks.
