@@ -2,9 +2,12 @@
 
 use crate::world::{Round, World, capacity, facts, metrics, with_config};
 use orchestrator_core::metrics::Metrics;
+use orchestrator_plugin_host::InstanceSpec;
+use orchestrator_ports::Plugins as _;
 use orchestrator_tests::artifacts;
 use serde_json::json;
 use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
 
 fn own_process() -> Vec<orchestrator_ports::ProcessFacts> {
     vec![facts(1, std::process::id(), &[])]
@@ -51,6 +54,25 @@ fn a_port_that_is_none_is_refused() {
         let world = World::of(&artifacts::plugin("connection-counter"), &[spec]);
         assert!(world.failures[0].to_string().contains("refuses its configuration"), "{}", world.failures[0]);
     }
+}
+
+#[test]
+fn a_round_is_due_while_somebody_would_be_asked() {
+    let library = artifacts::plugin("system-metrics");
+    let each_round = metrics("SystemMetricsCollector");
+    let hourly = InstanceSpec { interval: Some(Duration::from_secs(3600)), ..each_round.clone() };
+    let mut world = World::of(&library, &[hourly]);
+    assert!(world.host.is_due());
+    world.round();
+    assert!(world.host.is_due(), "it has not seen a process yet");
+    world.round_over(own_process(), Metrics::new());
+    assert!(!world.host.is_due(), "for an hour");
+    let mut often = World::of(&library, &[each_round]);
+    often.round_over(own_process(), Metrics::new());
+    assert!(often.host.is_due());
+    let mut nobody = World::of(&library, &[]);
+    nobody.round();
+    assert!(!nobody.host.is_due());
 }
 
 #[test]
