@@ -22,7 +22,7 @@ pub use executor::{
 pub use files::{Files, FilesEvent, Permit, PrivateOutput, PublishJob};
 pub use histogram::Histogram;
 pub use plugins::{PluginEvent, PluginHealth, PluginRound, Plugins, ProcessFacts};
-pub use probe::{Probe, ProbeTarget};
+pub use probe::{Probe, ProbeTarget, TreeReading};
 pub use store::{Record, SampleRow, Store, StoreEvent, SyncMode};
 pub use subscriber::{Notice, Subscriber};
 

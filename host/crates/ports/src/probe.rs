@@ -16,6 +16,9 @@ pub struct ProbeTarget {
     pub identity: ProcessIdentity,
 }
 
+/// What was read of an attempt's process tree, and the pids in it.
+pub type TreeReading = (ProcessSample, Arc<[u32]>);
+
 /// Reads /proc and control groups. Called from a thread of the collector, never from the loop.
 pub trait Probe: Send {
     /// Reads the machine; rates are over the time since the previous call.
@@ -24,8 +27,8 @@ pub trait Probe: Send {
     ///
     /// They come in the order of the targets. A list of pids is the very one of the reading before ([`Arc::ptr_eq`]) only
     /// if none of them has run in between, as far as the probe can tell: the figures are the same as well, and what was
-    /// found out about them by other ways still holds.
-    fn processes(&mut self, targets: &[ProbeTarget]) -> Vec<(ProcessSample, Arc<[u32]>)>;
+    /// found out about them by other ways still holds. Where that is so of all, the whole reading is the one of before.
+    fn processes(&mut self, targets: &[ProbeTarget]) -> Arc<Vec<TreeReading>>;
     /// CPU time that all readings together have cost so far; zero where it is not known.
     fn cpu(&self) -> Duration {
         Duration::ZERO

@@ -5,22 +5,19 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use orchestrator_core::metrics::{ProcessSample, SystemSample};
-use orchestrator_ports::{Probe, ProbeTarget};
+use orchestrator_core::metrics::SystemSample;
+use orchestrator_ports::{Probe, ProbeTarget, TreeReading};
 
 use crate::inbox::{Message, Post};
-
-/// What was read of one attempt's tree, and the pids in it.
-pub(crate) type Reading = (ProcessSample, Arc<[u32]>);
 
 /// One reading.
 #[derive(Debug)]
 pub(crate) struct Collected {
     pub(crate) system: SystemSample,
     /// Each attempt's tree with the pids in it; attempts that ended meanwhile are missing.
-    pub(crate) processes: Vec<Reading>,
+    pub(crate) processes: Arc<Vec<TreeReading>>,
     /// Those of them that are not the same as in the reading before.
-    pub(crate) news: Vec<Reading>,
+    pub(crate) news: Vec<TreeReading>,
     /// CPU time that all readings together have cost so far.
     pub(crate) cost: Duration,
 }
@@ -98,11 +95,11 @@ impl Collector {
 }
 
 fn collect(mut probe: Box<dyn Probe>, work: &Receiver<Vec<ProbeTarget>>, inbox: &Post) {
-    let mut before = Vec::new();
+    let mut before = Arc::default();
     while let Ok(targets) = work.recv() {
         let (system, processes) = (probe.system(), probe.processes(&targets));
         let news = news(&before, &processes);
-        before.clone_from(&processes);
+        before = Arc::clone(&processes);
         let collected = Collected { system, processes, news, cost: probe.cpu() };
         if !inbox.send(Message::Collected(collected)) {
             return;
@@ -111,9 +108,12 @@ fn collect(mut probe: Box<dyn Probe>, work: &Receiver<Vec<ProbeTarget>>, inbox: 
 }
 
 /// Those that are not the same as before; both in the order of the attempts.
-fn news(before: &[Reading], now: &[Reading]) -> Vec<Reading> {
+fn news(before: &Arc<Vec<TreeReading>>, now: &Arc<Vec<TreeReading>>) -> Vec<TreeReading> {
+    if Arc::ptr_eq(before, now) {
+        return Vec::new();
+    }
     let mut before = before.iter().peekable();
-    let is_news = |(sample, pids): &&Reading| {
+    let is_news = |(sample, pids): &&TreeReading| {
         while before.next_if(|(old, _)| old.attempt < sample.attempt).is_some() {}
         !before.peek().is_some_and(|(old, known)| old.attempt == sample.attempt && Arc::ptr_eq(known, pids))
     };
@@ -122,11 +122,12 @@ fn news(before: &[Reading], now: &[Reading]) -> Vec<Reading> {
 
 #[cfg(test)]
 mod tests {
+    use orchestrator_core::metrics::ProcessSample;
     use orchestrator_core::{AttemptId, Bytes};
 
     use super::*;
 
-    fn reading(attempt: u64, pids: &Arc<[u32]>) -> Reading {
+    fn reading(attempt: u64, pids: &Arc<[u32]>) -> TreeReading {
         let sample = ProcessSample {
             attempt: AttemptId(attempt),
             cpu_time: Duration::ZERO,
@@ -147,12 +148,13 @@ mod tests {
     fn news_are_those_who_ran_or_are_new() {
         let list = |pid: u32| -> Arc<[u32]> { vec![pid].into() };
         let (two, three, again, four) = (list(2), list(3), list(3), list(4));
-        let before = [reading(1, &list(1)), reading(2, &two), reading(3, &three)];
-        let now = [reading(2, &two), reading(3, &again), reading(4, &four)];
+        let before = Arc::new(vec![reading(1, &list(1)), reading(2, &two), reading(3, &three)]);
+        let now = Arc::new(vec![reading(2, &two), reading(3, &again), reading(4, &four)]);
         let attempts: Vec<_> = news(&before, &now).iter().map(|(sample, _)| sample.attempt.0).collect();
         assert_eq!(attempts, [3, 4], "one has ended, one slept, one ran, one is new");
-        assert_eq!(news(&[], &now).len(), 3);
+        assert_eq!(news(&Arc::default(), &now).len(), 3);
         assert!(news(&now, &now).is_empty());
+        assert!(news(&now, &Arc::new(now.to_vec())).is_empty());
     }
 
     const WISH: Duration = Duration::from_millis(100);

@@ -17,10 +17,9 @@ use orchestrator_core::scheduler::{
 use orchestrator_core::{AttemptId, Bytes, RunId, SlotId, TaskId, Timestamp};
 use orchestrator_ports::{
     ChildSettings, Executor, Files, InputSource, Launch, OutputSink, PrivateOutput, ProbeTarget,
-    ProcessFacts, PublishJob, SignalScope, StopSignal,
+    ProcessFacts, PublishJob, SignalScope, StopSignal, TreeReading,
 };
 
-use crate::collector::Reading;
 use crate::orders::Orders;
 
 /// What launches need beyond the command itself; the same for a whole run.
@@ -179,13 +178,22 @@ impl Hands {
         Some(Event::AttemptStarted { attempt, identity, fingerprint: in_flight.fingerprint })
     }
 
-    /// Drops readings of attempts that are not in flight any more; they come in the order of the attempts.
-    pub(crate) fn keep_in_flight(&self, readings: &mut Vec<Reading>) {
+    /// The readings of attempts that are in flight still; they come in the order of the attempts.
+    pub(crate) fn in_flight(&self, readings: Arc<Vec<TreeReading>>) -> Arc<Vec<TreeReading>> {
+        if readings.iter().all(self.who_lives()) {
+            return readings;
+        }
+        let mut lives = self.who_lives();
+        Arc::new(readings.iter().filter(|reading| lives(reading)).cloned().collect())
+    }
+
+    /// Says of one reading after the other, in the order of the attempts, whether its attempt is in flight.
+    fn who_lives(&self) -> impl FnMut(&TreeReading) -> bool {
         let mut attempts = self.in_flight.keys().peekable();
-        readings.retain(|(sample, _)| {
+        move |(sample, _)| {
             while attempts.next_if(|attempt| **attempt < sample.attempt).is_some() {}
             attempts.peek() == Some(&&sample.attempt)
-        });
+        }
     }
 
     /// What people call the attempt: its input.
@@ -209,10 +217,10 @@ impl Hands {
 
     /// Sampled attempts as plugins are shown them, without those that have ended meanwhile; they come in the order of the
     /// attempts.
-    pub(crate) fn facts(&mut self, readings: Vec<Reading>, now: Timestamp) -> Vec<ProcessFacts> {
+    pub(crate) fn facts(&mut self, readings: &[TreeReading], now: Timestamp) -> Vec<ProcessFacts> {
         let directory = &self.settings.input_directory;
         let mut in_flight = self.in_flight.iter_mut().peekable();
-        let facts = |(sample, tree): Reading| {
+        let facts = |(sample, tree): &TreeReading| {
             while in_flight.next_if(|(attempt, _)| **attempt < sample.attempt).is_some() {}
             let (_, one) = in_flight.next_if(|(attempt, _)| **attempt == sample.attempt)?;
             let (identity, started) = one.process?;
@@ -224,12 +232,12 @@ impl Hands {
                 running_for: Some(now.since(started)),
                 pid: identity.pid,
                 start_ticks: identity.start_ticks,
-                tree,
-                sample: Some(sample),
+                tree: Arc::clone(tree),
+                sample: Some(*sample),
             })
         };
         let mut all = Vec::with_capacity(readings.len());
-        all.extend(readings.into_iter().filter_map(facts));
+        all.extend(readings.iter().filter_map(facts));
         all
     }
 
@@ -321,7 +329,7 @@ impl OwnCpu {
     }
 
     /// Cores kept busy since the previous call, `elapsed` ago; `news` are the readings that are not as they were then.
-    pub(crate) fn cores(&mut self, news: &[Reading], elapsed: Duration) -> f64 {
+    pub(crate) fn cores(&mut self, news: &[TreeReading], elapsed: Duration) -> f64 {
         let mut used = std::mem::take(&mut self.ended);
         for (sample, _) in news {
             let seen = self.seen.entry(sample.attempt).or_default();

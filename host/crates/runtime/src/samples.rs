@@ -8,9 +8,7 @@ use std::time::Duration;
 use orchestrator_core::metrics::{Metrics, ProcessSample, names};
 use orchestrator_core::scheduler::Scheduler;
 use orchestrator_core::{AttemptId, Timestamp};
-use orchestrator_ports::SampleRow;
-
-use crate::collector::Reading;
+use orchestrator_ports::{SampleRow, TreeReading};
 
 /// Thresholds of the configuration, percent.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -50,7 +48,7 @@ impl Thinning {
         &mut self,
         now: Timestamp,
         samples: &[ProcessSample],
-        news: &[Reading],
+        news: &[TreeReading],
     ) -> Vec<SampleRow> {
         let all = self.all_at.is_none_or(|at| now.since(at) >= LOOK_AT_ALL);
         let paid = self.last.is_none_or(|(at, rows)| {
@@ -209,7 +207,7 @@ mod tests {
         let round = |round: u64| {
             let samples: Vec<_> = (1..=attempts).map(|attempt| sample(attempt, used(round))).collect();
             let changed = round == 0 || used(round) != used(round - 1);
-            let news: Vec<Reading> =
+            let news: Vec<TreeReading> =
                 samples.iter().filter(|_| changed).map(|one| (*one, vec![1].into())).collect();
             thinning.rows(Timestamp(1_000_000 + round * every_ms * 1_000), &samples, &news).len()
         };
@@ -240,7 +238,7 @@ mod tests {
         let mut thinning = Thinning::default();
         let mut rows = |millisecond: u64, used: u64, news: bool| {
             let samples: Vec<_> = (1..=1_000).map(|attempt| sample(attempt, used)).collect();
-            let news: Vec<Reading> =
+            let news: Vec<TreeReading> =
                 samples.iter().filter(|_| news).map(|one| (*one, vec![1].into())).collect();
             thinning.rows(Timestamp(1_000_000 + millisecond * 1_000), &samples, &news).len()
         };

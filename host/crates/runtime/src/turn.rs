@@ -351,21 +351,21 @@ impl Turner {
     }
 
     /// A reading arrived: the scheduler hears it, the history keeps it, the plugins begin a round.
-    fn collected(&mut self, mut collected: Collected) {
+    fn collected(&mut self, collected: Collected) {
         self.collector.arrived(&collected);
         // What ended while the reading was made has been accounted for whole.
-        self.hands.keep_in_flight(&mut collected.processes);
-        self.hands.keep_in_flight(&mut collected.news);
+        let readings = self.hands.in_flight(collected.processes);
+        let news = self.hands.in_flight(Arc::new(collected.news));
         let now = self.clock.now();
         let elapsed = self.collected_at.map_or(Duration::ZERO, |at| now.since(at));
         self.collected_at = Some(now);
-        let own_cpu_cores = self.own_cpu.cores(&collected.news, elapsed);
-        let samples: Vec<_> = collected.processes.iter().map(|(sample, _)| *sample).collect();
-        let mut rows = self.thinning.rows(now, &samples, &collected.news);
+        let own_cpu_cores = self.own_cpu.cores(&news, elapsed);
+        let samples: Vec<_> = readings.iter().map(|(sample, _)| *sample).collect();
+        let mut rows = self.thinning.rows(now, &samples, &news);
         self.step(Event::Sampled { system: collected.system, processes: samples, own_cpu_cores });
         self.look_at_baseline();
         let mut current = current(&self.scheduler, now, self.thresholds);
-        current.insert(names::MEASURED.to_owned(), collected.processes.len() as f64);
+        current.insert(names::MEASURED.to_owned(), readings.len() as f64);
         current.insert(names::SAMPLING_CPU.to_owned(), collected.cost.as_secs_f64());
         let pause = self.collector.pace.pause(self.interval);
         current.insert(names::SAMPLING_INTERVAL.to_owned(), pause.as_secs_f64());
@@ -374,7 +374,7 @@ impl Turner {
         self.journal.store().samples(rows);
         if self.plugins.is_due() {
             self.round += 1;
-            let processes = self.hands.facts(collected.processes, now);
+            let processes = self.hands.facts(&readings, now);
             let calibration = self.scheduler.needs().to_metrics();
             let round = PluginRound { number: self.round, processes, calibration, current };
             self.plugins.begin_round(Arc::new(round));

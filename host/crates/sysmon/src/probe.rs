@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use orchestrator_core::metrics::{ProcessSample, SystemSample};
-use orchestrator_ports::{Probe, ProbeTarget};
+use orchestrator_core::metrics::SystemSample;
+use orchestrator_ports::{Probe, ProbeTarget, TreeReading};
 
 use crate::cost::{SelfCost, thread_cpu};
 use crate::error::ProbeError;
@@ -51,7 +51,7 @@ impl Probe for SystemProbe {
         sample
     }
 
-    fn processes(&mut self, targets: &[ProbeTarget]) -> Vec<(ProcessSample, Arc<[u32]>)> {
+    fn processes(&mut self, targets: &[ProbeTarget]) -> Arc<Vec<TreeReading>> {
         let before = thread_cpu();
         let samples = self.trees.read(targets);
         self.cost.process_calls += 1;

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use orchestrator_core::metrics::ProcessSample;
 use orchestrator_core::{AttemptId, Bytes};
-use orchestrator_ports::ProbeTarget;
+use orchestrator_ports::{ProbeTarget, TreeReading};
 use rustix::process::{Resource, getrlimit};
 
 use crate::discover::{Discovery, Marks, read_stat};
@@ -32,7 +32,7 @@ struct Tree {
     /// As last reported.
     reported: Counters,
     /// What its members add up to, with the live ones' numbers, the main process first; `None` when it has ended.
-    reading: Option<(ProcessSample, Arc<[u32]>)>,
+    reading: Option<TreeReading>,
     /// `None` while nothing has changed since the reading was made.
     sum: Option<Sum>,
 }
@@ -63,6 +63,10 @@ impl Tree {
 /// Watches process trees.
 #[derive(Debug)]
 pub(crate) struct TreeWatch {
+    /// As asked for last; `None` where some could not be watched, and are tried again.
+    targets: Option<Vec<ProbeTarget>>,
+    /// As answered last.
+    readings: Arc<Vec<TreeReading>>,
     trees: HashMap<u32, Tree>,
     marks: HashMap<u32, Marks>,
     /// By number, so that parents are mostly read before their children: a child that is reaped in between is then
@@ -82,6 +86,8 @@ impl TreeWatch {
     pub(crate) fn new() -> Self {
         let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         Self {
+            targets: None,
+            readings: Arc::default(),
             trees: HashMap::new(),
             marks: HashMap::new(),
             members: BTreeMap::new(),
@@ -97,7 +103,32 @@ impl TreeWatch {
 
     /// Reads the targets' trees, in the order of the targets; those that have ended are left out. With the live
     /// processes of each tree, the main process first.
-    pub(crate) fn read(&mut self, targets: &[ProbeTarget]) -> Vec<(ProcessSample, Arc<[u32]>)> {
+    pub(crate) fn read(&mut self, targets: &[ProbeTarget]) -> Arc<Vec<TreeReading>> {
+        let same = self.targets.as_deref() == Some(targets);
+        if !same {
+            self.change_targets(targets);
+        }
+        if self.trees.is_empty() {
+            self.readings = Arc::default();
+            return Arc::default();
+        }
+        // In this order: what happens from here on counts for the next time.
+        let all = self.members.len() <= FEW || self.quiet.is_over(&mut self.buffer);
+        if same && !all && self.awake.is_empty() {
+            return Arc::clone(&self.readings);
+        }
+        self.discovery.look(&mut self.members, &self.marks, &mut self.buffer);
+        self.refresh(all);
+        if self.gather() || !same {
+            let reading = |target: &ProbeTarget| self.trees.get(&target.identity.pid)?.reading.clone();
+            let mut readings = Vec::with_capacity(targets.len());
+            readings.extend(targets.iter().filter_map(reading));
+            self.readings = Arc::new(readings);
+        }
+        Arc::clone(&self.readings)
+    }
+
+    fn change_targets(&mut self, targets: &[ProbeTarget]) {
         let known = targets.iter().filter(|target| self.knows(target)).count();
         if known < self.trees.len() {
             self.drop_others(targets);
@@ -105,18 +136,7 @@ impl TreeWatch {
         if known < targets.len() {
             targets.iter().for_each(|target| self.adopt(target));
         }
-        if self.trees.is_empty() {
-            return Vec::new();
-        }
-        // In this order: what happens from here on counts for the next time.
-        let all = self.members.len() <= FEW || self.quiet.is_over(&mut self.buffer);
-        self.discovery.look(&mut self.members, &self.marks, &mut self.buffer);
-        self.refresh(all);
-        self.gather();
-        let reading = |target: &ProbeTarget| self.trees.get(&target.identity.pid)?.reading.clone();
-        let mut readings = Vec::with_capacity(targets.len());
-        readings.extend(targets.iter().filter_map(reading));
-        readings
+        self.targets = targets.iter().all(|target| self.knows(target)).then(|| targets.to_vec());
     }
 
     fn knows(&self, target: &ProbeTarget) -> bool {
@@ -207,10 +227,10 @@ impl TreeWatch {
         }
     }
 
-    /// Adds up the members of trees in which something has changed.
-    fn gather(&mut self) {
+    /// Adds up the members of trees in which something has changed; whether there are any.
+    fn gather(&mut self) -> bool {
         if self.trees.values().all(|tree| tree.sum.is_none()) {
-            return;
+            return false;
         }
         for member in self.members.values() {
             let Some(sum) = self.trees.get_mut(&member.main).and_then(|tree| tree.sum.as_mut()) else {
@@ -234,11 +254,12 @@ impl TreeWatch {
                 tree.reading = lives.then(|| tree.report(*main, sum, self.ticks_per_second));
             }
         }
+        true
     }
 }
 
 impl Tree {
-    fn report(&mut self, main: u32, sum: Sum, ticks_per_second: u64) -> (ProcessSample, Arc<[u32]>) {
+    fn report(&mut self, main: u32, sum: Sum, ticks_per_second: u64) -> TreeReading {
         let Sum { mut sample, mut counters, mut pids } = sum;
         counters.add(&self.lost);
         counters.never_below(&self.reported);

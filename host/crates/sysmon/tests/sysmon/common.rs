@@ -78,9 +78,9 @@ impl Subject {
 
     /// One reading of this tree alone.
     pub(crate) fn sample(&self, probe: &mut SystemProbe) -> Option<(ProcessSample, Arc<[u32]>)> {
-        let mut samples = probe.processes(&[self.target]);
+        let samples = probe.processes(&[self.target]);
         assert!(samples.len() <= 1);
-        samples.pop()
+        samples.first().cloned()
     }
 }
 

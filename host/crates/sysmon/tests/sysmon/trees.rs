@@ -132,6 +132,8 @@ fn another_process_under_the_same_number_is_no_target() {
     assert_eq!(probe.processes(&[subject.target]).len(), 1);
     assert!(probe.processes(&[impostor]).is_empty());
     assert!(probe.processes(&[]).is_empty());
+    assert_eq!(probe.processes(&[subject.target, impostor]).len(), 1);
+    assert!(probe.processes(&[]).is_empty());
 }
 
 #[test]
@@ -188,7 +190,7 @@ fn among_many_sleepers_one_that_works_is_in_the_next_sample() {
     let worker = subjects.last().unwrap();
     worker.ready("go");
     let targets: Vec<_> = subjects.iter().map(|subject| subject.target).collect();
-    let mut before = Vec::new();
+    let mut before = std::sync::Arc::default();
     wait_until(|| {
         let now = probe.processes(&targets);
         let same = now == before && now.iter().all(|(sample, _)| sample.states[1] == 1);
