@@ -2,10 +2,13 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use orchestrator_tests::artifacts;
 use orchestrator_tests::group::MemoryGroup;
+use orchestrator_tests::host::{LIMIT, Running};
 use orchestrator_tests::scene::Scene;
+use rustix::process::Signal;
 use serde_json::Value;
 
 const PLAIN: &str = "plugins: {metrics: [], capacity: []}\nmetrics: {interval: 200ms}\n";
@@ -96,23 +99,33 @@ fn tasks_that_take_more_memory_than_in_an_earlier_run_are_told_of_once() {
     assert_eq!(run("90", "c", 30).matches(words).count(), 0, "it is what is usual now");
 }
 
-#[test]
-fn a_task_that_died_for_want_of_memory_comes_again_with_more_reserved() {
-    let Some(group) = MemoryGroup::new(240 << 20) else { return };
-    let scene = Scene::new();
+/// Five tasks of which each soon needs more than half of a group of this size.
+const HUNGRY: u64 = 240 << 20;
+
+fn hungry(scene: &Scene) {
     scene.inputs(&["a", "b", "c", "d", "e"]);
     let text = format!(
         "sleep 2\nexec {} --input \"$1\" --output \"$2\" --grow-mib 140 --sleep-ms 1000",
         artifacts::fixture().display()
     );
-    let program = script(&scene, &text);
+    let program = script(scene, &text);
     let more = format!(
         "{PLAIN}calibration: {{enabled: false}}\nconcurrency: {{freeze: false, evict: false}}\n\
          retry: {{max_attempts: 4, delay: 100ms}}\n"
     );
     scene.config(&program, &FLAGS, "", &more);
-    let command = group.command(&scene.command(&["run", "config.yaml", "--format", "json"]));
-    let outcome = scene.start_command(command).wait().expect_code(0);
+}
+
+fn start_in(group: &MemoryGroup, scene: &Scene) -> Running {
+    scene.start_command(group.command(&scene.command(&["run", "config.yaml", "--format", "json"])))
+}
+
+#[test]
+fn a_task_that_died_for_want_of_memory_comes_again_with_more_reserved() {
+    let Some(group) = MemoryGroup::new(HUNGRY) else { return };
+    let scene = Scene::new();
+    hungry(&scene);
+    let outcome = start_in(&group, &scene).wait().expect_code(0);
     let events = events(&outcome.stdout);
     let raised = facts(&events, "reservation_raised");
     assert!(!raised.is_empty(), "nothing died for want of memory: {}", outcome.text());
@@ -122,6 +135,49 @@ fn a_task_that_died_for_want_of_memory_comes_again_with_more_reserved() {
             facts(&events, "reservation_raised").iter().filter(|one| one["task"] == fact["task"]).count();
         assert!(again <= 2, "task {} died {again} times: {}", fact["task"], outcome.stdout);
     }
+    assert_eq!(scene.outputs().len(), 5);
+}
+
+#[test]
+fn a_raised_reservation_outlives_a_host_that_is_killed() {
+    let Some(group) = MemoryGroup::new(HUNGRY) else { return };
+    let scene = Scene::new();
+    hungry(&scene);
+    let first = start_in(&group, &scene);
+    let started = Instant::now();
+    // Whole lines alone: what is read may end in the middle of one.
+    let said = || {
+        let text = first.said();
+        let whole = text.rfind("\n{").map_or("", |end| &text[..end]);
+        whole.lines().filter_map(|line| serde_json::from_str(line).ok()).collect::<Vec<Value>>()
+    };
+    while facts(&said(), "attempt_failed").is_empty() {
+        assert!(started.elapsed() < LIMIT, "nothing died for want of memory: {}", first.said());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let raised: Vec<Value> =
+        facts(&said(), "reservation_raised").iter().map(|fact| fact["task"].clone()).collect();
+    first.signal(Signal::KILL);
+    first.wait().expect_code(-9);
+
+    let outcome = start_in(&group, &scene).wait().expect_code(0);
+    // What had died reserves more than there is in all, so it runs alone from its first attempt on.
+    let mut running: Vec<Value> = Vec::new();
+    let mut met = 0;
+    for event in events(&outcome.stdout) {
+        let task = event["task"].clone();
+        match event["fact"].as_str() {
+            Some("attempt_planned") => {
+                running.push(task);
+                let alone = running.len() == 1 || running.iter().all(|task| !raised.contains(task));
+                assert!(alone, "{running:?} at once, of which {raised:?} had died: {}", outcome.stdout);
+                met += usize::from(raised.contains(&running[0]));
+            }
+            Some("attempt_exited") => running.retain(|one| *one != task),
+            _ => {}
+        }
+    }
+    assert!(met >= raised.len() && !raised.is_empty(), "{raised:?}: {}", outcome.stdout);
     assert_eq!(scene.outputs().len(), 5);
 }
 

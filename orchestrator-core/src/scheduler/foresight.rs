@@ -2,6 +2,7 @@
 
 use super::attempt::{Attempt, Phase};
 use super::{Command, Fact, Fingerprint, Scheduler};
+use crate::capacity::control::Candidate;
 use crate::metrics::{SystemSample, Usage};
 use crate::outlook::{Drifted, Promise, Took};
 use crate::predict::MemorySource;
@@ -104,8 +105,15 @@ impl Scheduler {
             output: attempt.output.map(|bytes| bytes as f64),
         };
         self.outlook.done(attempt.promise.as_ref(), took.seconds);
-        self.reserved.remove(&attempt.task);
         self.outlook.completed(now, size, attempt.promise.as_ref(), took);
+    }
+
+    /// What tasks reserve because they had too little memory, in this run or in an earlier one, is told to a new law.
+    pub(super) fn keep_reservations(&mut self) {
+        let Some(control) = &mut self.control else { return };
+        for (task, reserved) in self.tasks.reserved() {
+            control.reserve_at_least(Candidate { task, input: None }, reserved.0 as f64);
+        }
     }
 
     fn relearn(&mut self, what: Drifted, keep: usize, now: Timestamp) {
@@ -117,7 +125,6 @@ impl Scheduler {
 
     /// The task is final: nothing is reserved for it any more.
     pub(super) fn forget_reservation(&mut self, task: TaskId) {
-        self.reserved.remove(&task);
         if let Some(control) = &mut self.control {
             control.forget(task);
         }
@@ -134,9 +141,9 @@ impl Scheduler {
         now: Timestamp,
     ) {
         let candidate = self.candidate(task);
+        let before = self.tasks.detail(task).and_then(|detail| detail.reserved);
         let Some(control) = &mut self.control else { return };
-        let outgrown =
-            (used.0 as f64 * OUTGROWN).max(self.reserved.get(&task).map_or(0.0, |bytes| bytes.0 as f64));
+        let outgrown = (used.0 as f64 * OUTGROWN).max(before.map_or(0.0, |bytes| bytes.0 as f64));
         if outgrown <= 0.0 {
             return;
         }
@@ -149,7 +156,6 @@ impl Scheduler {
                 .unwrap_or(Bytes((2.0 * outgrown) as u64)),
         };
         let reserved = Bytes(control.reserve_at_least(candidate, reserved.0 as f64) as u64);
-        self.reserved.insert(task, reserved);
         self.record(Fact::ReservationRaised { attempt, task, used, reserved, evicted, at: now });
     }
 }

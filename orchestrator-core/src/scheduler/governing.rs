@@ -257,6 +257,7 @@ impl Scheduler {
                     .map(|(id, attempt)| (*id, attempt.task))
                     .collect();
                 held.into_iter().for_each(|(id, task)| self.law_plans(id, task, now));
+                self.keep_reservations();
             }
             (None, Some(_)) => {
                 self.thaw_all(now);

@@ -1,7 +1,5 @@
 //! The step.
 
-use std::collections::BTreeMap;
-
 use super::attempt::{Attempt, Live, Phase, Slots};
 use super::governing::law_of;
 use super::queue::Queue;
@@ -20,7 +18,7 @@ use crate::config::model::ResumeKey;
 use crate::metrics::{ProcessSample, SystemSample};
 use crate::outlook::Outlook;
 use crate::predict::{RunTimes, Watches};
-use crate::{Bytes, SlotId, TaskId, Timestamp};
+use crate::{SlotId, TaskId, Timestamp};
 
 /// What a step decided: facts first to be recorded as one, then commands to be performed.
 #[derive(Clone, Debug, Default)]
@@ -74,8 +72,6 @@ pub struct Scheduler {
     pub(super) calibration: Calibration,
     /// What the rest of the run is expected to take.
     pub(crate) outlook: Outlook,
-    /// What tasks reserve that died for want of memory.
-    pub(super) reserved: BTreeMap<TaskId, Bytes>,
     /// Whether it was said that the outputs will not fit.
     pub(super) space_told: bool,
     /// Sizes of early inputs, for the choice of calibration inputs.
@@ -138,7 +134,6 @@ impl Scheduler {
             unpublished: 0,
             timers: Timers::default(),
             outlook: Outlook::new(earlier),
-            reserved: BTreeMap::new(),
             space_told: false,
             sizes: Vec::new(),
             run_times: RunTimes::default(),
@@ -218,6 +213,7 @@ impl Scheduler {
     /// back.
     fn run_started(&mut self, now: Timestamp) {
         self.started_at = now;
+        self.keep_reservations();
         let open: Vec<_> = self
             .tasks
             .open()

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::table::Table;
 use super::{Fact, Fingerprint, InputPath, OutputRecord, ProcessIdentity};
-use crate::{AttemptId, TaskId, Timestamp};
+use crate::{AttemptId, Bytes, TaskId, Timestamp};
 
 /// A task's state.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
@@ -82,6 +82,8 @@ pub struct StoredState {
     pub fingerprint: Option<Fingerprint>,
     /// Not to be tried before.
     pub retry_at: Option<Timestamp>,
+    /// What its next attempt reserves at least, because an earlier one died for want of memory or was evicted.
+    pub reserved: Option<Bytes>,
     /// The attempt that has no end yet.
     pub open: Option<StoredAttempt>,
 }
@@ -284,6 +286,11 @@ impl Tasks {
         self.details.iter().filter(|(_, detail)| detail.open.is_some()).map(|(task, detail)| (*task, detail))
     }
 
+    /// Tasks that reserve more than others because an attempt of theirs had too little, in order of id.
+    pub(super) fn reserved(&self) -> impl Iterator<Item = (TaskId, Bytes)> + '_ {
+        self.details.iter().filter_map(|(task, detail)| Some((*task, detail.reserved?)))
+    }
+
     /// All tasks, in order of id.
     pub(super) fn ids(&self) -> impl Iterator<Item = TaskId> + '_ {
         (0..self.table.len() as u32).map(TaskId).filter(|task| !self.table.is_hole(*task))
@@ -342,9 +349,11 @@ impl Tasks {
             Fact::AttemptFrozen { .. }
             | Fact::AttemptThawed { .. }
             | Fact::AttemptExited { .. }
-            | Fact::ReservationRaised { .. }
             | Fact::Relearned { .. }
             | Fact::Calibrated { .. } => {}
+            Fact::ReservationRaised { task, reserved, .. } => {
+                self.details.entry(*task).or_default().reserved = Some(*reserved);
+            }
             Fact::OutputAccepted { task, outputs, .. } => {
                 let open = self.details.entry(*task).or_default().open.as_mut();
                 if let Some(open) = open {
@@ -370,6 +379,7 @@ impl Tasks {
                 let detail = self.details.entry(*task).or_default();
                 detail.failures += 1;
                 detail.open = None;
+                detail.reserved = None;
                 self.set_state(*task, TaskState::Failed);
             }
             Fact::TaskReset { task, .. } => {
@@ -379,6 +389,7 @@ impl Tasks {
                 detail.failures = 0;
                 detail.fingerprint = None;
                 detail.retry_at = None;
+                detail.reserved = None;
                 self.set_state(*task, TaskState::Pending);
             }
         }

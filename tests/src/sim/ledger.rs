@@ -7,7 +7,7 @@ use orchestrator_core::scheduler::{
     Fact, Fingerprint, InputPath, OutputRecord, ProcessIdentity, StoredAttempt, StoredState, StoredTask,
     TaskState,
 };
-use orchestrator_core::{AttemptId, TaskId, Timestamp};
+use orchestrator_core::{AttemptId, Bytes, TaskId, Timestamp};
 
 /// Leaves the function with a sentence unless the condition holds.
 macro_rules! ensure {
@@ -41,6 +41,7 @@ pub(super) struct Row {
     pub(super) failures: u32,
     pub(super) fingerprint: Option<Fingerprint>,
     pub(super) retry_at: Option<Timestamp>,
+    pub(super) reserved: Option<Bytes>,
     pub(super) open: Option<Open>,
     pub(super) completed_by: Option<AttemptId>,
     /// How often the task was new work again.
@@ -95,8 +96,11 @@ impl Ledger {
                 ensure!(runs, "attempt {attempt}, which does not run, stands still or goes on");
                 Ok(())
             }
-            Fact::ReservationRaised { reserved, used, .. } => {
+            Fact::ReservationRaised { attempt, task, reserved, used, .. } => {
                 ensure!(reserved > used, "a reservation raised to no more than was used");
+                let row = self.opened(*task, *attempt)?;
+                ensure!(row.reserved < Some(*reserved), "a reservation raised to no more than it was");
+                row.reserved = Some(*reserved);
                 Ok(())
             }
             Fact::Relearned { .. } => Ok(()),
@@ -118,6 +122,7 @@ impl Ledger {
                 let exited = row.open.as_ref().is_some_and(|open| open.exited);
                 ensure!(exited, "task {task} completed by attempt {attempt}, which has not exited");
                 row.completed_by = Some(*attempt);
+                row.reserved = None;
                 row.end(TaskState::Completed);
                 Ok(())
             }
@@ -139,6 +144,7 @@ impl Ledger {
                     self.opened(*task, *attempt)?
                 };
                 row.failures += 1;
+                row.reserved = None;
                 row.end(TaskState::Failed);
                 Ok(())
             }
@@ -149,6 +155,7 @@ impl Ledger {
                 row.failures = 0;
                 row.fingerprint = None;
                 row.retry_at = None;
+                row.reserved = None;
                 row.completed_by = None;
                 row.epoch += 1;
                 row.state = TaskState::Pending;
@@ -172,6 +179,7 @@ impl Ledger {
             failures: 0,
             fingerprint: None,
             retry_at: None,
+            reserved: None,
             open: None,
             completed_by: None,
             epoch: 0,
@@ -235,6 +243,7 @@ impl Row {
             failures: self.failures,
             fingerprint: self.fingerprint,
             retry_at: self.retry_at,
+            reserved: self.reserved,
             open,
         };
         StoredTask { task, path: self.path.clone(), state: self.state, detail }

@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::crc::share;
 use crate::error::StoreError;
 use crate::fold;
+use crate::reserved::Reserved;
 use crate::rows::{ATTEMPT_COLUMNS, AttemptRow, Outcome, TASK_COLUMNS, TaskRow};
 use crate::sql::{signed, translate, unsigned};
 
@@ -52,6 +53,7 @@ pub(crate) struct Book {
     /// Tasks whose entries changed since the last commit, in order of their first change.
     changed: Vec<TaskId>,
     baselines: Vec<String>,
+    reserved: Reserved,
     /// The last record of the run that is folded in; kept in the same transaction as the rows.
     recorded: u64,
 }
@@ -71,6 +73,7 @@ impl Book {
         command: i64,
         calibration_key: String,
         totals: Totals,
+        reserved: Reserved,
         recorded: u64,
     ) -> Self {
         Self {
@@ -82,6 +85,7 @@ impl Book {
             entries: HashMap::new(),
             changed: Vec::new(),
             baselines: Vec::new(),
+            reserved,
             recorded,
         }
     }
@@ -101,6 +105,7 @@ impl Book {
         if let Fact::Calibrated { baseline } = fact {
             self.baselines.extend(serde_json::to_string(baseline).ok());
         }
+        self.reserved.apply(fact);
         let Some((task, attempt)) = fold::subject(fact) else { return Ok(()) };
         self.fetch(connection, task, fact)?;
         if let (Some(attempt), false) = (attempt, matches!(fact, Fact::AttemptPlanned { .. })) {
@@ -139,6 +144,7 @@ impl Book {
             connection.execute(sql, params![self.calibration_key, baseline]).map_err(wrong)?;
             rows += 1;
         }
+        rows += self.reserved.write(connection).map_err(wrong)?;
         let sql = "UPDATE totals SET tasks = ?1, digest = ?2, next_attempt = ?3 WHERE one = 1";
         let mut statement = connection.prepare_cached(sql).map_err(wrong)?;
         let Totals { tasks, digest, next_attempt } = self.totals;

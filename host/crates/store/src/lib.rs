@@ -18,6 +18,7 @@ mod options;
 mod outputs;
 mod query;
 mod queue;
+mod reserved;
 mod rows;
 mod runs;
 mod samples;

@@ -2,16 +2,17 @@
 
 use std::path::Path;
 
-use orchestrator_core::TaskId;
 use orchestrator_core::scheduler::{
     InputPath, OutputRecord, StoredAttempt, StoredState, StoredTask, TaskState,
 };
+use orchestrator_core::{Bytes, TaskId};
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::book::Totals;
 use crate::crc::share;
 use crate::error::StoreError;
 use crate::outputs;
+use crate::reserved::Reserved;
 use crate::rows::{ATTEMPT_COLUMNS, AttemptRow, Outcome, TASK_COLUMNS, TaskRow};
 use crate::runs::find_command;
 use crate::sql::translate;
@@ -38,6 +39,7 @@ pub(crate) fn load(
     let totals = Totals::read(connection, path)?;
     let command = find_command(connection, command_hash).map_err(wrong)?;
     let mut loaded = Loaded { next_attempt: totals.next_attempt, ..Loaded::default() };
+    let reserved = Reserved::read(connection).map_err(wrong)?;
     let (mut count, mut digest) = (0_u64, 0_u64);
     let sql = format!("SELECT {TASK_COLUMNS} FROM tasks ORDER BY id");
     let mut statement = connection.prepare(&sql).map_err(wrong)?;
@@ -57,7 +59,8 @@ pub(crate) fn load(
             }
             _ => None,
         };
-        each(stored(task, open));
+        let reserved = reserved.of(task.id);
+        each(stored(task, open, reserved));
         count += 1;
     }
     if (count, digest) != (totals.tasks, totals.digest) {
@@ -69,12 +72,13 @@ pub(crate) fn load(
     Ok(loaded)
 }
 
-fn stored(row: TaskRow, open: Option<StoredAttempt>) -> StoredTask {
+fn stored(row: TaskRow, open: Option<StoredAttempt>, reserved: Option<Bytes>) -> StoredTask {
     let detail = StoredState {
         attempts: row.attempts,
         failures: row.failures,
         fingerprint: row.fingerprint,
         retry_at: row.retry_at,
+        reserved,
         open,
     };
     StoredTask { task: row.id, path: InputPath::new(&row.path), state: row.state, detail }

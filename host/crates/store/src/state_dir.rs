@@ -22,6 +22,7 @@ use crate::load::{self, Loaded};
 use crate::lock::{StateLock, io_error};
 use crate::options::OpenOptions;
 use crate::queue::SqliteStore;
+use crate::reserved::Reserved;
 use crate::runs::{self, RunInfo};
 use crate::samples::Samples;
 use crate::schema;
@@ -179,7 +180,9 @@ impl StateDir {
         writer::checkpoint(&self.connection, &self.path)?;
         let totals = Totals::read(&self.connection, &self.path)?;
         let samples = Samples::open(&self.connection, self.options.retention).map_err(wrong)?;
-        let book = Book::new(&self.path, run, command, info.calibration_key.clone(), totals, 0);
+        let reserved = Reserved::read(&self.connection).map_err(wrong)?;
+        let key = info.calibration_key.clone();
+        let book = Book::new(&self.path, run, command, key, totals, reserved, 0);
         let directory = self.path.parent().unwrap_or(Path::new("."));
         let header = journal::Header::new(run, command, &info.calibration_key);
         let appender =

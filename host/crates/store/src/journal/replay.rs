@@ -8,6 +8,7 @@ use super::segment::{self, Contents};
 use crate::book::{Book, Totals, recorded};
 use crate::error::StoreError;
 use crate::lock::io_error;
+use crate::reserved::Reserved;
 use crate::sql::translate;
 
 /// Brings the database up to date, in one transaction. Returns how many records it lacked. To be followed by a
@@ -55,7 +56,8 @@ fn fold(
     let totals = Totals::read(&transaction, path)?;
     let before = recorded(&transaction, header.run).map_err(wrong)?;
     let key = header.calibration_key.clone();
-    let mut book = Book::new(path, header.run, header.command, key, totals, before);
+    let reserved = Reserved::read(&transaction).map_err(wrong)?;
+    let mut book = Book::new(path, header.run, header.command, key, totals, reserved, before);
     let records = segments.iter().flat_map(|segment| &segment.records);
     for (number, facts) in records.filter(|(number, _)| (before + 1..=limit).contains(number)) {
         if *number != book.recorded() + 1 {

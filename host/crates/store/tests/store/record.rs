@@ -3,7 +3,7 @@
 use crate::common::*;
 use orchestrator_core::capacity::Baseline;
 use orchestrator_core::scheduler::{ExitStatus, Fact, FailureReason, TaskState, TerminationReason};
-use orchestrator_core::{AttemptId, TaskId, Timestamp};
+use orchestrator_core::{AttemptId, Bytes, TaskId, Timestamp};
 use orchestrator_ports::{Record, Store, StoreEvent, SyncMode};
 use orchestrator_store::{OpenOptions, RunInfo, StateDir, StoreError};
 
@@ -80,6 +80,47 @@ fn failures_terminations_and_resets_are_counted() {
         (loaded.state, loaded.detail.failures, loaded.detail.fingerprint),
         (TaskState::Pending, 0, None)
     );
+}
+
+#[test]
+fn what_a_task_reserves_outlives_any_end_until_the_task_is_final() {
+    let keep = tempfile::tempdir().unwrap();
+    let directory = keep.path().join("state");
+    let reserved = |directory: &std::path::Path| load(directory).tasks.remove(0).detail.reserved;
+    let raised = |attempt: u64, bytes: u64| Fact::ReservationRaised {
+        attempt: AttemptId(attempt),
+        task: TaskId(3),
+        used: Bytes(bytes / 2),
+        reserved: Bytes(bytes),
+        evicted: false,
+        at: at(1),
+    };
+    let again = |attempt: u64| Fact::AttemptFailed {
+        attempt: AttemptId(attempt),
+        task: TaskId(3),
+        reason: FailureReason::OutOfMemory,
+        retry_at: at(2),
+    };
+    let mut live = begin(&directory);
+    live.record(vec![named(3), planned(3, 1, 1)]);
+    live.record(vec![raised(1, 10 << 30), again(1)]);
+    let copy = crash_copy(&directory, "killed");
+    assert_eq!(reserved(&copy), Some(Bytes(10 << 30)), "killed in the first run");
+    let mut second = begin(&copy);
+    second.record(vec![planned(3, 2, 2)]);
+    second.record(vec![raised(2, 20 << 30), again(2)]);
+    assert_eq!(reserved(&crash_copy(&copy, "again")), Some(Bytes(20 << 30)), "killed in the second");
+    second.finish();
+    assert_eq!(reserved(&copy), Some(Bytes(20 << 30)), "ended in order");
+    let mut third = begin(&copy);
+    third.record(vec![planned(3, 3, 3), failed(3, 3, FailureReason::OutOfMemory)]);
+    third.record(vec![Fact::TaskReset { task: TaskId(3), at: at(4) }]);
+    third.finish();
+    assert_eq!(reserved(&copy), None, "new work begins anew");
+    live.record(vec![planned(3, 2, 2), started(3, 2)]);
+    live.record(vec![Fact::TaskCompleted { task: TaskId(3), attempt: AttemptId(2), at: at(5) }]);
+    live.finish();
+    assert_eq!(reserved(&directory), None, "a completed task reserves nothing");
 }
 
 #[test]
