@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a trace that cannot be read ends the test where it stands")]
 
 mod baselines;
+mod odd;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -130,7 +131,7 @@ fn few_healthy_tasks_are_unusual_and_most_sick_ones_are() {
             share(slow) <= 0.1 && share(hopeless) <= 0.05 && share(large) <= 0.1,
             "too many false alarms"
         );
-        assert!(share(hung) >= 99.0 && share(slowed) >= 50.0 && share(leaked) >= 50.0, "too little is found");
+        assert!(share(hung) >= 99.0 && share(slowed) >= 70.0 && share(leaked) >= 80.0, "too little is found");
     }
 }
 

@@ -22,6 +22,12 @@ pub enum TraceError {
         /// The column.
         column: &'static str,
     },
+    /// A quoted value has no end in its line.
+    #[error("line {line} of the trace opens a quote that it does not close: write each row on one line")]
+    OpenQuote {
+        /// Counted from 1.
+        line: usize,
+    },
     /// A value is no number.
     #[error("line {line} of the trace: {column} is {value:?}, not a number that makes sense there")]
     NotANumber {

@@ -118,6 +118,8 @@ impl Replay {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn row(seq: u64, peak: u64) -> TraceRow {
@@ -145,6 +147,56 @@ mod tests {
             let (a, b) = (forecasts(1 << 30), forecasts(1 << 36));
             let first = a.iter().zip(&b).position(|(a, b)| a != b);
             assert_eq!(first, Some(changed_at as usize + lag + 1));
+        }
+    }
+
+    /// A row of one of two streams: which, size (0 = unknown), request, peak and run time.
+    fn any_row() -> impl Strategy<Value = (bool, u64, u64, u64, f64)> {
+        (any::<bool>(), 0..5_000_000_000u64, 0..9u64, 1..20_000_000_000u64, 0.001..5_000.0)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+
+        /// Whatever the trace: other results from some row on, and other rows after it, change no answer that was given
+        /// while those results were not known.
+        #[test]
+        fn the_future_changes_nothing_that_was_said_before(
+            past in prop::collection::vec(any_row(), 0..60),
+            futures in prop::array::uniform2(prop::collection::vec(any_row(), 1..30)),
+            lag in 0usize..12,
+        ) {
+            let said = |future: &[(bool, u64, u64, u64, f64)]| -> Vec<Forecast> {
+                let mut replay = Replay::new(lag, MemoryRules::default());
+                let all = past.iter().chain(future).zip(0..);
+                all.map(|((stream, size, request, peak, seconds), seq)| {
+                    let features = Features {
+                        input: (*size > 0).then_some(Bytes(*size)),
+                        requested_memory: (*request > 0).then_some(Bytes(request << 30)),
+                    };
+                    let task = TraceTask { workflow: "w".into(), task: stream.to_string(), seq, features };
+                    let outcome = TraceOutcome { peak: Bytes(*peak), seconds: *seconds };
+                    replay.row(&TraceRow { task, outcome, cores: None, moved: None })
+                })
+                .collect()
+            };
+            let [one, mut other] = futures;
+            let (first, second) = (said(&one), said(&other));
+            prop_assert_eq!(&first[..past.len()], &second[..past.len()]);
+            // The same tasks with other results: nothing differs until the first of these is known.
+            other.resize(one.len().max(other.len()), one[0]);
+            let twins: Vec<_> = one.iter().zip(&other).map(|(task, result)| {
+                (task.0, task.1, task.2, result.3, result.4)
+            }).collect();
+            let second = said(&twins);
+            let mut ahead = [0usize; 2];
+            for (at, row) in one.iter().enumerate() {
+                let rows = &mut ahead[usize::from(row.0)];
+                if *rows <= lag {
+                    prop_assert_eq!(&first[past.len() + at], &second[past.len() + at]);
+                }
+                *rows += 1;
+            }
         }
     }
 

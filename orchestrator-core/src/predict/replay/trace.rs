@@ -50,8 +50,12 @@ const CPU: &str = "cpu_pct";
 const READ: &str = "read_bytes";
 const WRITTEN: &str = "write_bytes";
 
+/// No task runs longer, seconds (thirty thousand years): sums of products stay finite.
+const LONGEST: f64 = 1e12;
+
 /// Reads comma-separated rows whose first line names the columns, in any order and among others. `input_bytes`,
-/// `user_mem_bytes`, `cpu_pct`, `read_bytes` and `write_bytes` may be empty, negative or missing: unknown.
+/// `user_mem_bytes`, `cpu_pct`, `read_bytes` and `write_bytes` may be empty, negative, NaN or missing: unknown. Sizes
+/// beyond 2⁶⁴ bytes count as that.
 #[derive(Clone, Debug)]
 pub struct TraceReader {
     columns: Vec<Option<&'static str>>,
@@ -68,8 +72,9 @@ impl TraceReader {
             return Err(TraceError::Empty);
         }
         let known = [WORKFLOW, TASK, SEQ, INPUT, SECONDS, PEAK, REQUESTED, CPU, READ, WRITTEN];
+        let names = split(header).ok_or(TraceError::OpenQuote { line: 1 })?;
         let columns: Vec<_> =
-            split(header).iter().map(|name| known.into_iter().find(|known| known == name)).collect();
+            names.iter().map(|name| known.into_iter().find(|known| *known == name.trim())).collect();
         for column in [WORKFLOW, TASK, SEQ, SECONDS, PEAK] {
             if !columns.contains(&Some(column)) {
                 return Err(TraceError::MissingColumn { column });
@@ -87,7 +92,7 @@ impl TraceReader {
         if line.trim().is_empty() {
             return Ok(None);
         }
-        let values = split(line);
+        let values = split(line).ok_or(TraceError::OpenQuote { line: self.line })?;
         let text = |column: &'static str| -> Result<&str, TraceError> {
             let at = self.columns.iter().position(|name| *name == Some(column));
             at.and_then(|at| values.get(at))
@@ -102,11 +107,13 @@ impl TraceReader {
             let text = text(column)?;
             let value = number(column, text)?;
             let wrong = || TraceError::NotANumber { line: self.line, column, value: text.to_owned() };
-            (value >= 0.0).then_some(value).ok_or_else(wrong)
+            let possible = value >= 0.0 && (column != SECONDS || value <= LONGEST);
+            possible.then_some(value).ok_or_else(wrong)
         };
         let known = |column: &'static str| -> Result<Option<f64>, TraceError> {
             match text(column).map(str::trim) {
                 Err(_) | Ok("") => Ok(None),
+                Ok(text) if text.eq_ignore_ascii_case("nan") => Ok(None),
                 Ok(text) => Ok(Some(number(column, text)?).filter(|value| *value >= 0.0)),
             }
         };
@@ -131,8 +138,9 @@ impl TraceReader {
     }
 }
 
-/// Splits at commas outside double quotes; a doubled quote within quotes stands for one (RFC 4180).
-fn split(line: &str) -> Vec<String> {
+/// Splits at commas outside double quotes; a doubled quote within quotes stands for one (RFC 4180). `None` where a quote
+/// is not closed: a value does not go on in the next line.
+fn split(line: &str) -> Option<Vec<String>> {
     let mut values = vec![String::new()];
     let mut quoted = false;
     let mut chars = line.trim_end_matches(['\r', '\n']).chars().peekable();
@@ -148,7 +156,7 @@ fn split(line: &str) -> Vec<String> {
             other => values[value].push(other),
         }
     }
-    values
+    (!quoted).then_some(values)
 }
 
 #[cfg(test)]
@@ -175,6 +183,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_number_is_unknown_where_that_may_be() {
+        let header = "workflow,task, seq ,input_bytes,runtime_s,peak_rss_bytes,user_mem_bytes";
+        let mut reader = TraceReader::new(header).unwrap();
+        for input in ["NaN", "nan", " -1.0 ", "-1e300", ""] {
+            let row = reader.read(&format!("w,t,0,{input},1,2,")).unwrap().unwrap();
+            assert_eq!(row.task.features, Features::default(), "{input}");
+        }
+        let huge = reader.read("w,t,0,1e300,1e12,1e300,").unwrap().unwrap();
+        assert_eq!((huge.task.features.input, huge.outcome.peak), (Some(Bytes(u64::MAX)), Bytes(u64::MAX)));
+        assert_eq!(reader.read("w,\"t,0,1,1,2,").unwrap_err(), TraceError::OpenQuote { line: 8 });
+    }
+
+    #[test]
     fn faults_name_line_and_column() {
         assert_eq!(TraceReader::new("\n").unwrap_err(), TraceError::Empty);
         assert_eq!(
@@ -183,7 +204,7 @@ mod tests {
         );
         let mut reader = TraceReader::new("workflow,task,seq,runtime_s,peak_rss_bytes").unwrap();
         assert_eq!(reader.read("w,t,0,1").unwrap_err(), TraceError::MissingValue { line: 2, column: PEAK });
-        for bad in ["NaN", "-3", "much"] {
+        for bad in ["NaN", "-3", "much", "1e13", "inf", ""] {
             let fault = TraceError::NotANumber { line: 3, column: SECONDS, value: bad.to_owned() };
             let mut reader = reader.clone();
             assert_eq!(reader.read(&format!("w,t,0,{bad},1")).unwrap_err(), fault);
