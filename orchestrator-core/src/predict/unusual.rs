@@ -5,6 +5,9 @@
 //! more than six robust standard deviations (1.4826 · median absolute deviation; Iglewicz and Hoaglin 1993) above the
 //! usual one. With more than five times what was expected it is hopeless rather than unusual. On 13,385 recorded
 //! successful tasks the rules were met by 0.08 % and 0.03 % of them.
+//!
+//! A small task that takes as long as a large one is unusual too, but this is said only with more behind it: more than six
+//! times what was expected, twelve deviations, and twice the largest miss that ever was.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -24,6 +27,14 @@ const SMALLEST_SPREAD: f64 = 0.05;
 const UNUSUAL: f64 = 3.0;
 const HOPELESS: f64 = 5.0;
 const BEYOND_LARGEST: f64 = 1.5;
+/// What is unusual for its size alone, though others took as long: this multiple of what was expected, so many deviations
+/// away, this multiple of the largest miss ever, after so many results.
+const FOR_ITS_SIZE: f64 = 6.0;
+const DEVIATIONS_FOR_ITS_SIZE: f64 = 12.0;
+const BEYOND_LARGEST_MISS: f64 = 2.0;
+const ENOUGH_FOR_ITS_SIZE: usize = 30;
+/// Misses before these say nothing of what may come.
+const FIRST_MISSES: usize = 5;
 /// Nothing that takes less time than this, in seconds, is worth a word.
 const SHORTEST: f64 = 5.0;
 /// A task is suspected to be stuck after so long without any sign of life, or this multiple of the longest pause seen.
@@ -47,7 +58,10 @@ pub struct Watch {
     misses: VecDeque<f64>,
     centre: f64,
     spread: f64,
+    smallest: f64,
     largest: f64,
+    /// The largest of all misses, the first few left out.
+    worst: f64,
 }
 
 impl Watch {
@@ -60,12 +74,18 @@ impl Watch {
             if self.misses.len() == KEPT {
                 self.misses.pop_front();
             }
-            self.misses.push_back((amount / expected.p50).ln());
+            let miss = (amount / expected.p50).ln();
+            if self.misses.len() >= FIRST_MISSES {
+                self.worst = self.worst.max(miss);
+            }
+            self.misses.push_back(miss);
             let mut sorted: Vec<f64> = self.misses.iter().copied().collect();
             self.centre = median(&mut sorted);
             let mut away: Vec<f64> = sorted.iter().map(|miss| (miss - self.centre).abs()).collect();
             self.spread = (1.4826 * median(&mut away)).max(SMALLEST_SPREAD);
         }
+        let first = self.largest <= 0.0;
+        self.smallest = if first { amount } else { self.smallest.min(amount) };
         self.largest = self.largest.max(amount);
         self.expected.observe(features, amount);
     }
@@ -79,16 +99,26 @@ impl Watch {
     /// Judges an amount (of a task that still runs: so far); `None` if it is not unusual, or too little is known.
     #[must_use]
     pub fn judge(&self, features: &Features, amount: f64) -> Option<Severity> {
+        if self.misses.len() < ENOUGH {
+            return None;
+        }
+        let beyond = amount > BEYOND_LARGEST * self.largest;
         // The cheap conditions first: a running task is asked about at every sample.
-        if self.misses.len() < ENOUGH || amount <= BEYOND_LARGEST * self.largest {
+        let long_for_some = amount > FOR_ITS_SIZE * self.smallest && self.misses.len() >= ENOUGH_FOR_ITS_SIZE;
+        if !beyond && !long_for_some {
             return None;
         }
         let times = amount / self.expected(features)?.max(1e-9);
         let deviations = (times.ln() - self.centre) / self.spread;
-        if times <= UNUSUAL || deviations <= DEVIATIONS {
-            return None;
+        let for_its_size = times > FOR_ITS_SIZE
+            && deviations > DEVIATIONS_FOR_ITS_SIZE
+            && times.ln() > self.worst + BEYOND_LARGEST_MISS.ln();
+        match beyond {
+            true if times > HOPELESS && deviations > DEVIATIONS => Some(Severity::Hopeless),
+            true if times > UNUSUAL && deviations > DEVIATIONS => Some(Severity::Unusual),
+            false if for_its_size => Some(Severity::Unusual),
+            _ => None,
         }
-        Some(if times > HOPELESS { Severity::Hopeless } else { Severity::Unusual })
     }
 }
 
@@ -199,10 +229,11 @@ mod tests {
         let watch = learned();
         assert_eq!(watch.judge(&sized(30), 40.0), None, "a little longer");
         assert_eq!(
-            watch.judge(&sized(10), 60.0),
+            watch.judge(&sized(10), 50.0),
             None,
-            "six times what was expected, but others took as long"
+            "five times what was expected, but others took as long"
         );
+        assert_eq!(watch.judge(&sized(5), 60.0), Some(Severity::Unusual), "far too long for its size");
         assert_eq!(watch.judge(&sized(30), 120.0), Some(Severity::Unusual));
         assert_eq!(watch.judge(&sized(30), 300.0), Some(Severity::Hopeless));
         assert_eq!(Watch::default().judge(&sized(1), 1e9), None, "nothing is known");

@@ -1,4 +1,4 @@
-//! Seven closed-form experts on peak memory.
+//! Eight closed-form experts on peak memory.
 //!
 //! Each says one number for an input; what it is worth is learned from the ratios of true peaks to what it said.
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::super::fit::{Line, Sized, Sums, log_size, nearest, reweighted};
 
 /// How many experts there are.
-pub(super) const EXPERTS: usize = 7;
+pub(super) const EXPERTS: usize = 8;
 /// The regression lines are clamped to at most this multiple of the largest peak seen.
 const EXTRAPOLATION: f64 = 4.0;
 /// Below it a prediction is not believed, bytes.
@@ -18,6 +18,8 @@ const BELOW_WEIGHT: f64 = 0.05;
 const SHRINK: f64 = 2.0;
 /// Added to the distance of a neighbour in log size before it weighs inversely.
 const NEIGHBOUR_OFFSET: f64 = 0.02;
+/// Results that count as recent.
+const RECENT: usize = 5;
 
 /// An expert.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -37,6 +39,8 @@ pub enum Expert {
     Neighbours,
     /// Largest peak among the nearest input sizes.
     LargestNeighbour,
+    /// Largest peak of late: where tasks change from one sort to another.
+    Recent,
 }
 
 impl Expert {
@@ -49,6 +53,7 @@ impl Expert {
         Self::UpperLine,
         Self::Neighbours,
         Self::LargestNeighbour,
+        Self::Recent,
     ];
 }
 
@@ -74,6 +79,7 @@ impl Point {
 pub(super) struct Experts {
     smallest: f64,
     largest: f64,
+    recent: f64,
     mean: f64,
     median: f64,
     /// Lines over size; `None` with fewer than three known sizes, or all alike.
@@ -96,9 +102,10 @@ impl Experts {
         let mut peaks: Vec<f64> = points.iter().map(|point| point.peak).collect();
         let smallest = peaks.iter().copied().fold(f64::INFINITY, f64::min);
         let largest = peaks.iter().copied().fold(0.0, f64::max);
+        let recent = peaks[peaks.len().saturating_sub(RECENT)..].iter().copied().fold(0.0, f64::max);
         let mean = peaks.iter().sum::<f64>() / peaks.len() as f64;
         let median = super::super::fit::median(&mut peaks);
-        Self { smallest, largest, mean, median, lines: Lines::fit(points) }
+        Self { smallest, largest, recent, mean, median, lines: Lines::fit(points) }
     }
 
     pub(super) fn largest(&self) -> f64 {
@@ -116,6 +123,7 @@ impl Experts {
         let said = match expert {
             Expert::Distribution => return 1.0,
             Expert::Largest => self.largest,
+            Expert::Recent => self.recent,
             Expert::Line => lines.map_or(self.mean, |(lines, x)| clamp(lines.plain.at(x))),
             Expert::PowerLaw => {
                 lines.map_or(self.mean, |(lines, x)| clamp(lines.power.at(log_size(x)).exp()))
@@ -137,8 +145,8 @@ impl Experts {
             (Some(_), Some(x)) => near(points, x),
             _ => Near { mean: self.median, largest: self.largest },
         };
-        out[EXPERTS - 2] = near.mean.max(SMALLEST);
-        out[EXPERTS - 1] = near.largest.max(SMALLEST);
+        out[Expert::Neighbours as usize] = near.mean.max(SMALLEST);
+        out[Expert::LargestNeighbour as usize] = near.largest.max(SMALLEST);
         out
     }
 }

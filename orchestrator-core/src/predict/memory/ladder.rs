@@ -103,34 +103,21 @@ impl Needs {
     }
 }
 
-/// What a ladder costs a task that needs `need`: failed allocations times `penalty`, then what is left unused. Past its
-/// end a ladder goes on by `beyond` (factors of the last rung), then doubles.
-pub(super) fn cost_of(
-    ladder: &[f64],
-    scale: f64,
-    floor: f64,
-    need: f64,
-    penalty: f64,
-    beyond: &[f64],
-) -> f64 {
-    let mut failed = 0.0;
-    let mut rung = floor;
-    let last = ladder.last().copied().unwrap_or(0.0);
-    for value in ladder.iter().copied().chain(beyond.iter().map(|factor| factor * last)) {
-        rung = (value * scale).max(floor);
-        if rung >= need {
-            return failed + rung - need;
+/// What a ladder costs a task that needs `need` (failed allocations, then what is left unused), and how many attempts fail.
+/// Past its end a ladder doubles.
+pub(super) fn charge(ladder: &[f64], scale: f64, floor: f64, need: f64) -> (f64, f64) {
+    let (mut lost, mut failures) = (0.0, 0.0);
+    let mut rungs = ladder.iter().map(|value| (value * scale).max(floor));
+    let mut rung = rungs.next().unwrap_or(floor);
+    while rung < need {
+        if !(rung > 0.0 && rung.is_finite()) {
+            return (lost, failures);
         }
-        failed += rung * penalty;
+        lost += rung;
+        failures += 1.0;
+        rung = rungs.next().unwrap_or(2.0 * rung);
     }
-    while rung > 0.0 && rung.is_finite() {
-        rung *= 2.0;
-        if rung >= need {
-            return failed + rung - need;
-        }
-        failed += rung * penalty;
-    }
-    failed
+    (lost + rung - need, failures)
 }
 
 #[cfg(test)]
@@ -145,11 +132,17 @@ mod tests {
         needs
     }
 
+    /// What a ladder that covers the need costs where a failed allocation counts `penalty` times.
+    fn cost(ladder: &[f64], need: f64, penalty: f64) -> f64 {
+        let failed: f64 = ladder.iter().take_while(|rung| **rung < need).sum();
+        failed * penalty + ladder.iter().find(|rung| **rung >= need).unwrap() - need
+    }
+
     /// Every subset of the candidates that ends in the largest, by brute force.
     fn brute_force(values: &[(f64, f64)], penalty: f64) -> f64 {
         let n = values.len();
         let expected = |ladder: &[f64]| -> f64 {
-            values.iter().map(|(need, weight)| weight * cost_of(ladder, 1.0, 0.0, *need, penalty, &[])).sum()
+            values.iter().map(|(need, weight)| weight * cost(ladder, *need, penalty)).sum()
         };
         (0..1u32 << (n - 1))
             .map(|mask| {
@@ -171,10 +164,9 @@ mod tests {
         for values in cases {
             for penalty in [1.0, 3.0] {
                 let ladder = needs(values).cheapest_ladder(penalty);
-                let cost: f64 =
-                    values.iter().map(|(v, w)| w * cost_of(&ladder, 1.0, 0.0, *v, penalty, &[])).sum();
+                let expected: f64 = values.iter().map(|(v, w)| w * cost(&ladder, *v, penalty)).sum();
                 assert!(
-                    (cost - brute_force(values, penalty)).abs() < 1e-9,
+                    (expected - brute_force(values, penalty)).abs() < 1e-9,
                     "{values:?} {penalty} {ladder:?}"
                 );
                 assert_eq!(ladder.last(), values.last().map(|(value, _)| value));
@@ -190,10 +182,11 @@ mod tests {
     }
 
     #[test]
-    fn past_its_end_a_ladder_goes_on_then_doubles() {
-        // 10 fails, 12.5 fails, 25 covers.
-        assert_eq!(cost_of(&[10.0], 1.0, 0.0, 20.0, 1.0, &[1.25]), 10.0 + 12.5 + 5.0);
-        assert_eq!(cost_of(&[1.0], 10.0, 16.0, 15.0, 1.0, &[]), 1.0);
+    fn past_its_end_a_ladder_doubles() {
+        // 10 fails, 20 covers; a floor lifts every rung.
+        assert_eq!(charge(&[10.0], 1.0, 0.0, 18.0), (10.0 + 2.0, 1.0));
+        assert_eq!(charge(&[1.0, 3.0], 10.0, 16.0, 15.0), (1.0, 0.0));
+        assert_eq!(charge(&[], 1.0, 0.0, 15.0), (0.0, 0.0));
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::arms::{Arms, Failures};
 use super::experts::{EXPERTS, Expert, Experts, Point};
-use super::ladder::Needs;
-use super::ratios::{BEYOND, Fitted, Ratios, Scored};
+use super::ratios::{Fitted, Ratios, Scored, Scratch};
 use super::{MemoryResult, MemoryRules, MemoryState};
 use crate::Bytes;
 use crate::predict::Features;
@@ -15,6 +15,8 @@ pub(super) const KEPT: usize = 300;
 const DECAY: f64 = 0.99;
 /// Fewer results than these: nothing but the largest peak is believed.
 const FEW: usize = 5;
+/// From so many results on, ladders are held against what comes.
+const RECORDED: usize = 3;
 /// With few results: the largest peak times this, more where the peaks differ, and the rungs above.
 const FEW_MARGIN: f64 = 1.03;
 const FEW_RUNGS: [f64; 3] = [1.0, 1.3, 1.7];
@@ -77,33 +79,8 @@ pub struct MemoryPredictor {
     experts: Experts,
     believed: Expert,
     fitted: Fitted,
+    arms: Arms,
     failures: Failures,
-}
-
-/// Failed attempts of our own ladders of late. Where they are more than is acceptable, failures become dearer.
-#[derive(Clone, Copy, Debug, Default)]
-struct Failures {
-    failed: f64,
-    tasks: f64,
-}
-
-impl Failures {
-    /// Failed attempts a task that are accepted, and how many tasks' worth of them are assumed at first.
-    const ACCEPTED: f64 = 0.03;
-    const ASSUMED: f64 = 20.0;
-    /// A task weighs this much less than its successor.
-    const DECAY: f64 = 0.98;
-
-    fn add(&mut self, failed: f64) {
-        self.failed = self.failed * Self::DECAY + failed;
-        self.tasks = self.tasks * Self::DECAY + 1.0;
-    }
-
-    /// Multiplies the failure penalty; at least 1.
-    fn strictness(&self) -> f64 {
-        let rate = (self.failed + Self::ACCEPTED * Self::ASSUMED) / (self.tasks + Self::ASSUMED);
-        (rate / Self::ACCEPTED).max(1.0)
-    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -125,6 +102,7 @@ impl MemoryPredictor {
             experts: Experts::default(),
             believed: Expert::Largest,
             fitted: Fitted::default(),
+            arms: Arms::default(),
             failures: Failures::default(),
         }
     }
@@ -168,6 +146,10 @@ impl MemoryPredictor {
                 (0u32..).take_while(|attempt| prediction.allocation(*attempt).0 < result.peak).count();
             self.failures.add(failed as f64);
         }
+        if self.kept.len() >= RECORDED {
+            let said = self.experts.say_all(&self.points, result.input.map(|bytes| bytes as f64));
+            self.arms.score(&said, self.rules.floor, result.peak as f64, worth(result.seconds));
+        }
         self.keep(result);
         self.refit();
     }
@@ -201,32 +183,40 @@ impl MemoryPredictor {
     /// Everything that does not depend on the next input.
     fn refit(&mut self) {
         self.experts = Experts::fit(&self.points);
-        let mut weights = Vec::with_capacity(self.kept.len());
+        let weights = self.weights();
+        let mut scratch = Scratch::default();
+        let mut past = Vec::with_capacity(self.kept.len());
+        self.arms.clear();
+        for (index, expert) in Expert::ALL.into_iter().enumerate() {
+            past.clear();
+            let kept = self.kept.iter().zip(&self.points).zip(&weights);
+            past.extend(kept.map(|((kept, point), (weight, count))| Scored {
+                said: kept.said[index],
+                peak: point.peak,
+                weight: *weight,
+                count: *count,
+            }));
+            let (ratios, arms) = (&self.ratios[index], &mut self.arms);
+            ratios.fit(&past, self.first, self.rules.floor, &mut scratch, |fitted| arms.push(expert, fitted));
+        }
+        let accepted = self.rules.accepted_failures / self.failures.strictness();
+        if let Some((expert, fitted)) = self.arms.best(accepted, self.rules.dearer, self.kept.len()) {
+            (self.believed, self.fitted) = (*expert, fitted.clone());
+        }
+    }
+
+    /// Of each kept result: its weight by run time and recency, and by recency alone; each sums up to 1.
+    fn weights(&self) -> Vec<(f64, f64)> {
         let mut age = 1.0;
+        let mut weights: Vec<(f64, f64)> = Vec::with_capacity(self.kept.len());
         for kept in self.kept.iter().rev() {
-            weights.push(age * (kept.result.seconds + 1e-9).powf(TIME_POWER));
+            weights.push((age * worth(kept.result.seconds), age));
             age *= DECAY;
         }
         weights.reverse();
-        let total: f64 = weights.iter().sum();
-        let mut needs = Needs::default();
-        let mut past = Vec::with_capacity(self.kept.len());
-        let penalty = self.rules.failure_penalty * self.failures.strictness();
-        let mut best: Option<(Expert, Fitted)> = None;
-        for (index, expert) in Expert::ALL.into_iter().enumerate() {
-            past.clear();
-            past.extend(self.kept.iter().zip(&self.points).zip(&weights).map(|((kept, point), weight)| {
-                Scored { said: kept.said[index], peak: point.peak, weight: weight / total }
-            }));
-            let fitted = self.ratios[index].fit(&past, self.first, penalty, self.rules.floor, &mut needs);
-            if best.as_ref().is_none_or(|(_, other)| fitted.cost < other.cost) {
-                best = Some((expert, fitted));
-            }
-        }
-        if let Some((expert, fitted)) = best {
-            self.believed = expert;
-            self.fitted = fitted;
-        }
+        let (all, counts) = weights.iter().fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        weights.iter_mut().for_each(|one| *one = (one.0 / all, one.1 / counts));
+        weights
     }
 
     /// What is expected of a task with these features. Pure: asking changes nothing.
@@ -258,18 +248,17 @@ impl MemoryPredictor {
         (p50, p95): (f64, f64),
         source: MemorySource,
     ) -> MemoryPrediction {
-        let last = rungs.last().copied().unwrap_or(1.0);
-        let beyond: &[f64] = if matches!(source, MemorySource::Learned(_)) { &BEYOND } else { &[] };
-        let mut ladder: Vec<Bytes> = rungs
-            .iter()
-            .copied()
-            .chain(beyond.iter().map(|factor| factor * last))
-            .map(|rung| Bytes((rung * scale).max(self.rules.floor).ceil() as u64))
-            .collect();
+        let mut ladder: Vec<Bytes> =
+            rungs.iter().map(|rung| Bytes((rung * scale).max(self.rules.floor).ceil() as u64)).collect();
         ladder.dedup();
         let bytes = |ratio: f64| Bytes((ratio * scale).ceil() as u64);
         MemoryPrediction { ladder, p50: bytes(p50), p95: bytes(p95), source }
     }
+}
+
+/// What a result's run time is worth.
+fn worth(seconds: f64) -> f64 {
+    (seconds + 1e-9).powf(TIME_POWER)
 }
 
 #[cfg(test)]

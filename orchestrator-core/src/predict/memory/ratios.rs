@@ -1,6 +1,7 @@
 //! The ratios of true peaks to what one expert had said, sorted as they come in, and the ladder they ask for.
 
-use super::ladder::{Needs, cost_of};
+use super::super::fit::median;
+use super::ladder::{Needs, charge};
 
 /// Where the weight beyond the largest ratio lies: (share of it, distance in spreads of the log ratios).
 const TAIL: [(f64, f64); 4] = [(0.4, 0.2), (0.3, 0.4), (0.2, 0.8), (0.1, 1.6)];
@@ -8,8 +9,8 @@ const TAIL: [(f64, f64); 4] = [(0.4, 0.2), (0.3, 0.4), (0.2, 0.8), (0.1, 1.6)];
 const PRIOR_SPREAD: f64 = 0.01;
 /// The spread of the log ratios is taken between these.
 const SPREAD: (f64, f64) = (0.003, 0.7);
-/// Past its last rung a ladder goes on by these factors of it, then doubles.
-pub(super) const BEYOND: [f64; 2] = [1.25, 1.6];
+/// What a failed allocation is taken to cost, in allocations: a ladder is found for each.
+pub(super) const PENALTIES: [f64; 5] = [1.0, 2.0, 4.0, 8.0, 20.0];
 
 /// One expert's ratios in ascending order, each with the serial number of its result.
 #[derive(Clone, Debug, Default)]
@@ -24,8 +25,20 @@ pub(super) struct Scored {
     pub(super) said: f64,
     /// The true peak, bytes.
     pub(super) peak: f64,
-    /// Its weight; the weights of all add up to 1.
+    /// Its weight by run time and recency; the weights of all add up to 1.
     pub(super) weight: f64,
+    /// Its weight by recency alone; likewise.
+    pub(super) count: f64,
+}
+
+/// Scratch space of a fit.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    needs: Needs,
+    smoothed: Vec<(f64, f64)>,
+    logs: Vec<f64>,
+    /// Of each kept result: the factor by which its ratio is spread up and down.
+    bands: Vec<f64>,
 }
 
 /// The best ladder over one expert's ratios.
@@ -35,6 +48,8 @@ pub(super) struct Fitted {
     pub(super) rungs: Vec<f64>,
     /// What it would have cost over the past, the tail included, bytes a task.
     pub(super) cost: f64,
+    /// Attempts that would have failed, a task.
+    pub(super) failures: f64,
     /// Median of the ratios, tail included.
     pub(super) p50: f64,
     /// 95th percentile of the ratios, tail included.
@@ -54,38 +69,60 @@ impl Ratios {
         }
     }
 
-    /// The cheapest ladder. `past[serial − first]` are the kept results; `needs` is scratch space.
+    /// The cheapest ladder for each of [`PENALTIES`]. `past[serial − first]` are the kept results.
     pub(super) fn fit(
         &self,
         past: &[Scored],
         first: u64,
-        penalty: f64,
         floor: f64,
-        needs: &mut Needs,
-    ) -> Fitted {
-        let Some((highest, _)) = self.sorted.last().copied() else { return Fitted::default() };
-        let weight = |serial: u64| past[(serial - first) as usize].weight;
-        let spread = self.spread(weight);
-        needs.clear();
-        for (ratio, serial) in &self.sorted {
-            needs.push(*ratio, weight(*serial));
+        scratch: &mut Scratch,
+        mut each: impl FnMut(Fitted),
+    ) {
+        if self.sorted.is_empty() {
+            return PENALTIES.iter().for_each(|_| each(Fitted::default()));
         }
+        let spread = self.spread(|serial| past[(serial - first) as usize].weight);
+        self.smooth(past, first, spread, scratch);
+        let Scratch { needs, smoothed, bands, .. } = scratch;
+        needs.clear();
+        smoothed.iter().for_each(|(ratio, weight)| needs.push(*ratio, *weight));
+        let highest = smoothed.last().map_or(1.0, |(ratio, _)| *ratio);
         let beyond = 1.0 / (self.sorted.len() as f64 + 1.0);
         let tail = TAIL.map(|(share, distance)| (highest * (spread * distance).exp(), share * beyond));
-        for (ratio, weight) in tail {
-            needs.push(ratio, weight);
-        }
-        let rungs = needs.cheapest_ladder(penalty);
-        let (mut cost, mut scale) = (0.0, 0.0);
-        for one in past {
-            scale += one.weight * one.said;
-            cost += one.weight * cost_of(&rungs, one.said, floor, one.peak, penalty, &BEYOND);
-        }
-        for (ratio, weight) in tail {
-            cost += scale * weight * cost_of(&rungs, 1.0, 0.0, ratio, penalty, &BEYOND);
-        }
+        tail.iter().for_each(|(ratio, weight)| needs.push(*ratio, *weight));
         let quantile = |q: f64| needs.quantile(q).unwrap_or(highest);
-        Fitted { cost, p50: quantile(0.5), p95: quantile(0.95), rungs }
+        let (p50, p95) = (quantile(0.5), quantile(0.95));
+        for penalty in PENALTIES {
+            let rungs = needs.cheapest_ladder(penalty);
+            let (cost, failures) = judge(&rungs, past, bands, &tail, floor);
+            each(Fitted { rungs, cost, failures, p50, p95 });
+        }
+    }
+
+    /// Each ratio as two, a band above and below it (Silverman, "Density estimation", 1986, with the distance to the √n-th
+    /// neighbour as a bound, so that what lies apart stays apart): the next one will not be exactly one of these.
+    fn smooth(&self, past: &[Scored], first: u64, spread: f64, scratch: &mut Scratch) {
+        let Scratch { smoothed, logs, bands, .. } = scratch;
+        let n = self.sorted.len();
+        logs.clear();
+        logs.extend(self.sorted.iter().map(|(ratio, _)| ratio.ln()));
+        let middle = logs[n / 2];
+        let mut away: Vec<f64> = logs.iter().map(|log| (log - middle).abs()).collect();
+        let widest = spread.min(1.4826 * median(&mut away)) * (n as f64).powf(-0.2);
+        let k = (n as f64).sqrt().ceil() as usize;
+        bands.clear();
+        bands.resize(past.len(), 1.0);
+        smoothed.clear();
+        for (at, (ratio, serial)) in self.sorted.iter().enumerate() {
+            let above = logs.get(at + k).map_or(f64::INFINITY, |log| log - logs[at]);
+            let below = at.checked_sub(k).map_or(f64::INFINITY, |other| logs[at] - logs[other]);
+            let band = above.min(below).min(widest).exp();
+            let one = (serial - first) as usize;
+            bands[one] = band;
+            smoothed.extend([(ratio / band, past[one].weight / 2.0), (ratio * band, past[one].weight / 2.0)]);
+        }
+        // Two ascending runs, nearly: a merge.
+        smoothed.sort_by(|a, b| a.0.total_cmp(&b.0));
     }
 
     /// Weighted standard deviation of the log ratios, drawn towards the prior with few of them.
@@ -100,6 +137,25 @@ impl Ratios {
         let variance = (squares - sum * sum).max(0.0);
         ((variance * n + PRIOR_SPREAD * PRIOR_SPREAD) / (n + 1.0)).sqrt().clamp(SPREAD.0, SPREAD.1)
     }
+}
+
+/// What a ladder would have cost over the past and the tail, bytes a task, and the attempts that would have failed.
+fn judge(rungs: &[f64], past: &[Scored], bands: &[f64], tail: &[(f64, f64)], floor: f64) -> (f64, f64) {
+    let (mut cost, mut failures, mut scale) = (0.0, 0.0, 0.0);
+    for (one, band) in past.iter().zip(bands) {
+        scale += one.weight * one.said;
+        for peak in [one.peak / band, one.peak * band] {
+            let (lost, failed) = charge(rungs, one.said, floor, peak);
+            cost += 0.5 * one.weight * lost;
+            failures += 0.5 * one.count * failed;
+        }
+    }
+    for (ratio, weight) in tail {
+        let (lost, failed) = charge(rungs, 1.0, 0.0, *ratio);
+        cost += scale * weight * lost;
+        failures += weight * failed;
+    }
+    (cost, failures)
 }
 
 #[cfg(test)]
@@ -125,11 +181,16 @@ mod tests {
             .map(|i| {
                 let ratio = 1.0 + 0.02 * f64::from(i);
                 ratios.insert(ratio, i as u64);
-                Scored { said: 1e9, peak: ratio * 1e9, weight: 0.1 }
+                Scored { said: 1e9, peak: ratio * 1e9, weight: 0.1, count: 0.1 }
             })
             .collect();
-        let fitted = ratios.fit(&past, 0, 3.0, 64e6, &mut Needs::default());
-        assert!(fitted.rungs.last().unwrap() > &1.18);
-        assert!(fitted.p50 <= fitted.p95 && fitted.cost > 0.0);
+        let mut fits = Vec::new();
+        ratios.fit(&past, 0, 64e6, &mut Scratch::default(), |fitted| fits.push(fitted));
+        assert_eq!(fits.len(), PENALTIES.len());
+        for fitted in &fits {
+            assert!(fitted.rungs.last().unwrap() > &1.18);
+            assert!(fitted.p50 <= fitted.p95 && fitted.cost > 0.0);
+        }
+        assert!(fits.is_sorted_by(|cheap, dear| dear.failures <= cheap.failures), "{fits:?}");
     }
 }
