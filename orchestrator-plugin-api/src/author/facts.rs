@@ -7,7 +7,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
 /// What can be asked about one process, descendants left out. Each question makes the host read a file of `/proc`,
-/// or answer from what it has read in the same round; a sandboxed plugin asks the same way and gets the same answers.
+/// or answer from what it has read in the same round (open files: since the process last ran); a sandboxed plugin asks
+/// the same way and gets the same answers.
 ///
 /// Every answer is `None` where the process is gone, is none of the host's, or cannot be looked into; where the
 /// kernel does not offer the fact; between calls; and on a host of contract 1.0.

@@ -77,8 +77,8 @@ pub(super) fn measure(stage: &Stage) -> Result<Report, Failure> {
     Ok(Report {
         name: "sampler",
         about: format!(
-            "The host's own CPU time over {seconds} s while all its processes sleep (record and capture on); medians of \
-             {rounds} rounds in turn. µs: everything the host does, shared by its processes and samples."
+            "The host's own CPU time over {seconds} s while all its processes sleep (record and capture on), from 8 s after \
+             their start on; medians of {rounds} rounds in turn. µs: everything the host does, shared by its processes and samples."
         ),
         columns: columns.map(str::to_owned).to_vec(),
         rows: rows.collect(),
@@ -111,8 +111,9 @@ fn sleeping(stage: &Stage, setting: &Setting, seconds: u64) -> Result<(f64, u64)
     while host.processes() < count && start.elapsed() < PATIENCE {
         thread::sleep(Duration::from_millis(100));
     }
-    // What starting them brought with it is over.
-    thread::sleep(Duration::from_secs(2));
+    // What starting them brought with it is over: sleepers are read in full once more after four to six seconds, and
+    // seldom from then on.
+    thread::sleep(Duration::from_secs(8));
     let (before, from) = (cpu_time(host.0.id()), Instant::now());
     thread::sleep(Duration::from_secs(seconds));
     let share = cpu_time(host.0.id()).saturating_sub(before).as_secs_f64() / from.elapsed().as_secs_f64();
