@@ -26,6 +26,8 @@ pub(crate) enum Pumped {
 #[derive(Debug)]
 pub(crate) struct Capture {
     pipe: OwnedFd,
+    /// The loop hears of output.
+    pub(crate) heard: bool,
     /// Reading from the empty pipe would block: a short, silent child is not worth the call that ends this.
     blocks: bool,
     path: PathBuf,
@@ -39,12 +41,27 @@ pub(crate) struct Capture {
 impl Capture {
     /// Captures what comes out of `pipe` (the reading end, as it was made) into `path`.
     pub(crate) fn new(pipe: OwnedFd, path: PathBuf, max_bytes: u64) -> Self {
-        Self { pipe, blocks: true, path, file: None, max_bytes, kept: 0, dropped: 0, broken: false }
+        Self {
+            pipe,
+            heard: false,
+            blocks: true,
+            path,
+            file: None,
+            max_bytes,
+            kept: 0,
+            dropped: 0,
+            broken: false,
+        }
     }
 
     /// The reading end.
     pub(crate) fn pipe(&self) -> &OwnedFd {
         &self.pipe
+    }
+
+    /// Whether something came.
+    pub(crate) fn spoke(&self) -> bool {
+        self.file.is_some() || self.dropped > 0
     }
 
     /// Takes what there is, for one turn.

@@ -62,15 +62,6 @@ impl Lingering {
     }
 }
 
-/// Whether the loop has begun to hear of a child, and the runtime of its start.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Hearing {
-    /// Just born: only its end is listened for. A short task ends before more is worth its cost.
-    End(ProcessIdentity),
-    /// Its start was told and its captured streams are listened to.
-    All,
-}
-
 /// A descendant that outlives the main process.
 #[derive(Debug)]
 pub(crate) struct Stray {
@@ -129,8 +120,8 @@ pub(crate) struct Child {
     pub(crate) captures: [Option<Capture>; 2],
     /// Where it stands.
     pub(crate) phase: Phase,
-    /// What is heard of it.
-    pub(crate) hearing: Hearing,
+    /// Its start, until that is told: a short task ends before it is worth its cost.
+    untold: Option<ProcessIdentity>,
     /// Until it is known to have become its program.
     pub(crate) birth: Option<Occupied>,
     /// What we sent to it.
@@ -152,7 +143,7 @@ impl Child {
             marker: marker(&launch),
             captures: spawned.captures,
             phase: Phase::Running,
-            hearing: Hearing::End(identity),
+            untold: Some(identity),
             birth: spawned.cradle.map(|cradle| Occupied { cradle, launch }),
             orders: Orders::default(),
             extra: Usage::default(),
@@ -166,8 +157,7 @@ impl Child {
 
     /// Its start, if that has not been told yet.
     pub(crate) fn untold(&mut self) -> Option<ExecutorEvent> {
-        let Hearing::End(identity) = std::mem::replace(&mut self.hearing, Hearing::All) else { return None };
-        Some(ExecutorEvent::Started { attempt: self.attempt, identity })
+        self.untold.take().map(|identity| ExecutorEvent::Started { attempt: self.attempt, identity })
     }
 
     /// Signals its group, which is made first where the child may not have got so far.

@@ -19,7 +19,7 @@ use rustix::process::Signal;
 
 use crate::bell::Bell;
 use crate::capture::Pumped;
-use crate::child::{Child, Hearing, Phase};
+use crate::child::{Child, Phase};
 use crate::error::ExecError;
 use crate::executor::Options;
 use crate::oom::OomWatch;
@@ -213,7 +213,7 @@ impl Reactor {
     pub(crate) fn let_silent_go(&mut self, attempt: AttemptId) {
         let Some(child) = self.children.get(&attempt) else { return };
         let [Some(out), Some(err)] = &child.captures else { return };
-        if child.hearing == Hearing::All {
+        if out.heard || err.heard {
             return;
         }
         let mut ends = [out, err].map(|capture| PollFd::new(capture.pipe(), PollFlags::IN));
@@ -229,11 +229,11 @@ impl Reactor {
     /// Ends the capture of a stream.
     pub(crate) fn let_go(&mut self, attempt: AttemptId, index: usize) {
         let Some(child) = self.children.get_mut(&attempt) else { return };
-        let heard = child.hearing == Hearing::All;
         if let Some(capture) = child.captures[index].take() {
-            if heard {
+            if capture.heard {
                 let _ = epoll::delete(&self.epoll, capture.pipe());
             }
+            self.young.closed(capture.spoke());
             capture.finish();
         }
     }
@@ -276,6 +276,8 @@ impl Reactor {
         self.children.insert(attempt, child);
         self.launching = None;
         self.young.born(attempt, born);
+        let heard =
+            if self.young.listens_from_birth() { heard.and(self.listen_to_streams(attempt)) } else { heard };
         if let Err(error) = heard {
             self.end_unheard(attempt, error);
         }
@@ -290,18 +292,25 @@ impl Reactor {
             }
             let Some(child) = self.children.get_mut(&attempt) else { continue };
             let Some(started) = child.untold() else { continue };
-            let mut heard = Ok(());
-            let child = &self.children[&attempt];
-            for (index, capture) in child.captures.iter().enumerate() {
-                if let Some(capture) = capture {
-                    heard = heard.and(self.listen(capture.pipe(), attempt, Watch::Stream(index)));
-                }
-            }
+            let heard = self.listen_to_streams(attempt);
             self.tell(started);
             if let Err(error) = heard {
                 self.end_unheard(attempt, error);
             }
         }
+    }
+
+    /// From now on the loop hears of what a child says.
+    fn listen_to_streams(&mut self, attempt: AttemptId) -> Result<(), Errno> {
+        let Some(child) = self.children.get_mut(&attempt) else { return Ok(()) };
+        for (index, capture) in child.captures.iter_mut().enumerate() {
+            if let Some(capture) = capture.as_mut().filter(|capture| !capture.heard) {
+                let key = Watch::Stream(index).key(attempt);
+                epoll::add(&self.epoll, capture.pipe(), key, epoll::EventFlags::IN)?;
+                capture.heard = true;
+            }
+        }
+        Ok(())
     }
 
     /// How the child's birth went; `ended` says that it is known to have ended.

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use orchestrator_core::AttemptId;
 
 /// A child that lives for so long is told and its streams are listened to; one that ends sooner is told with its end.
-const YOUTH: Duration = Duration::from_millis(1);
+const YOUTH: Duration = Duration::from_millis(20);
+/// After so many streams in a row that were closed without a word, streams are no longer listened to from birth on.
+const SILENT: u32 = 64;
 /// A program that is not loaded by then, from a slow file system, is asked for at ever longer intervals, up to this one.
 const LONGEST: Duration = Duration::from_millis(64);
 
@@ -19,11 +21,13 @@ pub(crate) struct Young {
     slow: Vec<AttemptId>,
     again: Instant,
     pause: Duration,
+    /// Streams that may yet be silent until none is listened to from birth on.
+    patience: u32,
 }
 
 impl Young {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { fresh: Vec::new(), since: now, slow: Vec::new(), again: now, pause: YOUTH }
+        Self { fresh: Vec::new(), since: now, slow: Vec::new(), again: now, pause: YOUTH, patience: SILENT }
     }
 
     /// One was born.
@@ -59,6 +63,17 @@ impl Young {
         due
     }
 
+    /// A captured stream was closed, after saying something or not.
+    pub(crate) fn closed(&mut self, spoke: bool) {
+        self.patience = if spoke { SILENT } else { self.patience.saturating_sub(1) };
+    }
+
+    /// Whether the next child's streams are worth two calls at its birth: those of the last ones said something. Else a
+    /// child that is not silent may wait for somebody to empty its pipe until it has grown up.
+    pub(crate) fn listens_from_birth(&self) -> bool {
+        self.patience > 0
+    }
+
     /// One that was due is not its program yet.
     pub(crate) fn put_off(&mut self, attempt: AttemptId) {
         self.slow.push(attempt);
@@ -84,8 +99,22 @@ mod tests {
         }
         assert!((10..=25).contains(&looks), "{looks}");
         young.born(AttemptId(2), at(1000));
-        assert!(young.next().unwrap() <= at(1001));
-        assert!(young.due(at(1001)).contains(&AttemptId(2)));
+        assert!(young.next().unwrap() <= at(1000) + YOUTH);
+        assert!(young.due(at(1000) + YOUTH).contains(&AttemptId(2)));
+    }
+
+    #[test]
+    fn who_spoke_is_listened_to_from_birth_and_many_silent_ones_are_not() {
+        let mut young = Young::new(Instant::now());
+        assert!(young.listens_from_birth(), "nothing is known yet");
+        for _ in 0..SILENT {
+            assert!(young.listens_from_birth());
+            young.closed(false);
+        }
+        assert!(!young.listens_from_birth());
+        young.closed(true);
+        young.closed(false);
+        assert!(young.listens_from_birth(), "a silent standard error beside it changes nothing");
     }
 
     #[test]
