@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Kind;
 use crate::Bytes;
 
 /// Cheap facts about a task, known before it runs.
@@ -10,6 +11,9 @@ pub struct Features {
     /// Size of the input; `None` if unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<Bytes>,
+    /// What sort of file it is, by its name; `None` if that says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Kind>,
     /// Memory that the user asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested_memory: Option<Bytes>,
@@ -19,6 +23,6 @@ impl Features {
     /// Nothing but the input's size.
     #[must_use]
     pub fn sized(input: Bytes) -> Self {
-        Self { input: Some(input), requested_memory: None }
+        Self { input: Some(input), ..Self::default() }
     }
 }

@@ -3,6 +3,7 @@
 pub mod amount;
 mod features;
 mod fit;
+mod kinds;
 pub mod memory;
 pub mod replay;
 mod run_times;
@@ -10,6 +11,7 @@ mod unusual;
 
 pub use amount::{AmountPrediction, AmountPredictor, AmountState};
 pub use features::Features;
+pub use kinds::Kind;
 pub use memory::{MemoryPrediction, MemoryPredictor, MemoryRules, MemorySource, MemoryState};
 pub use run_times::RunTimes;
 pub use unusual::{Severity, Suspicion, Watch, Watches};

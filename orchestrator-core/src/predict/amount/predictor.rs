@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::fit::median;
+use super::super::fit::{log_size, median};
+use super::super::kinds::{Case, Kinds};
 use super::experts::{CORRECTED, EXPERTS, Experts, Point, ROBUST};
-use crate::predict::Features;
+use crate::predict::{Features, Kind};
 
 /// Results kept.
 const KEPT: usize = 300;
@@ -38,6 +39,9 @@ pub struct AmountResult {
     /// Input size, bytes; absent if unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<u64>,
+    /// What sort of file the input was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Kind>,
     /// The amount, in its own unit.
     pub amount: f64,
 }
@@ -57,6 +61,7 @@ pub struct AmountPredictor {
     experts: Experts,
     correction: f64,
     believed: usize,
+    kinds: Kinds,
     /// 95th percentile of true over said by the believed expert, at least 1.
     p95: f64,
 }
@@ -76,6 +81,7 @@ impl AmountPredictor {
         let from = state.results.len().saturating_sub(KEPT);
         for result in state.results[from..].iter().filter(|result| is_sane(result)) {
             predictor.keep(*result);
+            predictor.tell_kinds_apart();
         }
         predictor.choose();
         predictor
@@ -95,16 +101,32 @@ impl AmountPredictor {
 
     /// Takes a result. One that makes no sense (negative, not finite) is ignored.
     pub fn observe(&mut self, features: &Features, amount: f64) {
-        let result = AmountResult { input: features.input.map(|bytes| bytes.0), amount };
+        let result = AmountResult { input: features.input.map(|bytes| bytes.0), kind: features.kind, amount };
         if is_sane(&result) {
             self.keep(result);
+            self.tell_kinds_apart();
             self.choose();
         }
     }
 
+    /// As for memory: when the factors by which kinds differ change, all results are learned anew, each divided by its own.
+    fn tell_kinds_apart(&mut self) {
+        let cases = self.kept.iter().map(|Kept { result, .. }| Case {
+            kind: result.kind,
+            log_size: result.input.map_or(f64::NAN, |bytes| log_size(bytes as f64)),
+            log: result.amount.max(SMALLEST).ln(),
+        });
+        let Some(factors) = self.kinds.look(cases) else { return };
+        let state = self.state();
+        *self = Self::default();
+        self.kinds.factors = factors;
+        state.results.into_iter().for_each(|result| self.keep(result));
+    }
+
     fn keep(&mut self, result: AmountResult) {
         let size = result.input.map(|bytes| bytes as f64);
-        let point = Point::new(size, result.amount.max(SMALLEST));
+        let amount = result.amount / self.kinds.factors.of(result.kind);
+        let point = Point::new(size, amount.max(SMALLEST));
         let missed = (!self.points.is_empty()).then(|| {
             self.experts
                 .say(&self.points, size, self.correction)
@@ -165,7 +187,8 @@ impl AmountPredictor {
             return None;
         }
         let size = features.input.map(|bytes| bytes.0 as f64);
-        let p50 = self.experts.say(&self.points, size, self.correction)[self.believed].max(SMALLEST);
+        let said = self.experts.say(&self.points, size, self.correction)[self.believed];
+        let p50 = (said * self.kinds.factors.of(features.kind)).max(SMALLEST);
         Some(AmountPrediction { p50, p95: p50 * self.p95 })
     }
 }
@@ -202,6 +225,28 @@ mod tests {
         let truth = 400f64.powf(0.8);
         assert!((prediction.p50 / truth - 1.0).abs() < 0.05, "{prediction:?} for {truth}");
         assert!((1.0..1.2).contains(&(prediction.p95 / prediction.p50)), "{prediction:?}");
+    }
+
+    #[test]
+    fn a_kind_of_input_that_takes_longer_is_told_apart_by_its_name() {
+        let mut predictor = AmountPredictor::default();
+        let task = |i: u64| {
+            let (kind, factor) =
+                if i % 3 == 0 { (Kind::of(b"a.bam"), 4.0) } else { (Kind::of(b"a.sam"), 1.0) };
+            let size = (i * 31 % 79 + 1) * 10_000_000;
+            (Features { kind, ..sized(size) }, factor * size as f64 / 1e7)
+        };
+        (0..90).for_each(|i| {
+            let (features, amount) = task(i);
+            predictor.observe(&features, amount);
+        });
+        let worst = (90..120)
+            .map(|i| {
+                let (features, amount) = task(i);
+                (predictor.predict(&features).unwrap().p50 / amount).ln().abs()
+            })
+            .fold(0.0, f64::max);
+        assert!(worst < 0.3, "{worst}");
     }
 
     #[test]

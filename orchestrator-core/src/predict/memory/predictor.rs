@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::super::fit::log_size;
+use super::super::kinds::{Case, Kinds};
 use super::arms::{Arms, Failures};
 use super::experts::{EXPERTS, Expert, Experts, Point};
 use super::ratios::{Fitted, Ratios, Scored, Scratch};
@@ -81,6 +83,7 @@ pub struct MemoryPredictor {
     fitted: Fitted,
     arms: Arms,
     failures: Failures,
+    kinds: Kinds,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -104,6 +107,7 @@ impl MemoryPredictor {
             fitted: Fitted::default(),
             arms: Arms::default(),
             failures: Failures::default(),
+            kinds: Kinds::default(),
         }
     }
 
@@ -114,6 +118,7 @@ impl MemoryPredictor {
         let from = state.results.len().saturating_sub(KEPT);
         for result in state.results[from..].iter().filter(|result| result.is_sane()) {
             predictor.learn(*result);
+            predictor.tell_kinds_apart();
         }
         predictor
     }
@@ -132,15 +137,33 @@ impl MemoryPredictor {
 
     /// Takes the result of a task that ran to its end. A result that makes no sense is ignored.
     pub fn observe(&mut self, features: &Features, peak: Bytes, seconds: f64) {
-        let result = MemoryResult { input: features.input.map(|bytes| bytes.0), peak: peak.0, seconds };
+        let (input, kind) = (features.input.map(|bytes| bytes.0), features.kind);
+        let result = MemoryResult { input, kind, peak: peak.0, seconds };
         if result.is_sane() {
             self.learn(result);
+            self.tell_kinds_apart();
         }
+    }
+
+    /// Every few results it is looked at by what factor kinds of input differ; when that changes, all results are learned anew,
+    /// each divided by the factor of its kind.
+    fn tell_kinds_apart(&mut self) {
+        let cases = self.kept.iter().map(|Kept { result, .. }| Case {
+            kind: result.kind,
+            log_size: result.input.map_or(f64::NAN, |bytes| log_size(bytes as f64)),
+            log: (result.peak as f64).max(1.0).ln(),
+        });
+        let Some(factors) = self.kinds.look(cases) else { return };
+        let state = self.state();
+        *self = Self::new(self.rules);
+        self.kinds.factors = factors;
+        state.results.into_iter().for_each(|result| self.learn(result));
     }
 
     fn learn(&mut self, result: MemoryResult) {
         if self.kept.len() >= FEW {
-            let features = Features { input: result.input.map(Bytes), requested_memory: None };
+            let input = result.input.map(Bytes);
+            let features = Features { input, kind: result.kind, ..Features::default() };
             let prediction = self.predict(&features);
             let failed =
                 (0u32..).take_while(|attempt| prediction.allocation(*attempt).0 < result.peak).count();
@@ -148,7 +171,8 @@ impl MemoryPredictor {
         }
         if self.kept.len() >= RECORDED {
             let said = self.experts.say_all(&self.points, result.input.map(|bytes| bytes as f64));
-            self.arms.score(&said, self.rules.floor, result.peak as f64, worth(result.seconds));
+            let peak = result.peak as f64 / self.kinds.factors.of(result.kind);
+            self.arms.score(&said, self.rules.floor, peak, worth(result.seconds));
         }
         self.keep(result);
         self.refit();
@@ -156,7 +180,7 @@ impl MemoryPredictor {
 
     fn keep(&mut self, result: MemoryResult) {
         let size = result.input.map(|bytes| bytes as f64);
-        let point = Point::new(size, result.peak as f64);
+        let point = Point::new(size, result.peak as f64 / self.kinds.factors.of(result.kind));
         let said = if self.kept.is_empty() {
             let mut said = [point.peak; EXPERTS];
             said[Expert::Distribution as usize] = 1.0;
@@ -230,13 +254,19 @@ impl MemoryPredictor {
             };
             return self.prediction(&[1.0], first, (1.0, 1.0), source);
         }
+        let factor = self.kinds.factors.of(features.kind);
         if self.kept.len() < FEW {
             let spread = (largest / self.experts.smallest() - 1.0).min(0.4);
             let first = largest * FEW_MARGIN * (1.0 + 0.5 * spread);
-            return self.prediction(&FEW_RUNGS, first, (1.0 / FEW_MARGIN, 1.0), MemorySource::FewResults);
+            return self.prediction(
+                &FEW_RUNGS,
+                first * factor,
+                (1.0 / FEW_MARGIN, 1.0),
+                MemorySource::FewResults,
+            );
         }
         let size = features.input.map(|bytes| bytes.0 as f64);
-        let said = self.experts.say(self.believed, &self.points, size);
+        let said = factor * self.experts.say(self.believed, &self.points, size);
         let Fitted { rungs, p50, p95, .. } = &self.fitted;
         self.prediction(rungs, said, (*p50, *p95), MemorySource::Learned(self.believed))
     }
@@ -266,6 +296,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::predict::Kind;
 
     fn sized(bytes: u64) -> Features {
         Features { input: Some(Bytes(bytes)), ..Features::default() }
@@ -318,6 +349,35 @@ mod tests {
         }
         let ladder = predictor.predict(&Features::default()).ladder;
         assert!(ladder[0].0 < 600_000_000 && ladder[1].0 >= 8_000_000_000, "{ladder:?}");
+    }
+
+    /// A packed file needs five times what a plain one of its size needs: names alone tell them apart.
+    #[test]
+    fn kinds_that_lie_apart_have_ladders_of_their_own() {
+        let task = |i: u64, named: bool| {
+            let packed = i * 7 % 10 < 4;
+            let size = 200_000_000 + i * 37 % 60 * 20_000_000;
+            let peak =
+                (size as f64 * if packed { 5.0 } else { 1.0 } * (1.0 + (i * 13 % 9) as f64 / 90.0)) as u64;
+            let name: &[u8] = if packed { b"reads.txt.gz" } else { b"reads.txt" };
+            let kind = if named { Kind::of(name) } else { None };
+            (Features { kind, ..sized(size) }, peak)
+        };
+        let wasted = |named: bool| -> f64 {
+            let mut predictor = predictor();
+            let waste = (0..150).map(|i| {
+                let (features, peak) = task(i, named);
+                let prediction = predictor.predict(&features);
+                let rungs = (0..).map(|attempt| prediction.allocation(attempt).0 as f64);
+                let failed: Vec<f64> = rungs.take_while(|rung| *rung < peak as f64).collect();
+                let last = prediction.allocation(failed.len() as u32).0;
+                predictor.observe(&features, Bytes(peak), 10.0);
+                if i < 40 { 0.0 } else { failed.iter().sum::<f64>() + (last - peak) as f64 }
+            });
+            waste.sum()
+        };
+        let (with, without) = (wasted(true), wasted(false));
+        assert!(with < 0.4 * without, "{with:e} with names, {without:e} without");
     }
 
     #[test]

@@ -92,10 +92,16 @@ impl Ratios {
         tail.iter().for_each(|(ratio, weight)| needs.push(*ratio, *weight));
         let quantile = |q: f64| needs.quantile(q).unwrap_or(highest);
         let (p50, p95) = (quantile(0.5), quantile(0.95));
+        let mut last: Option<Fitted> = None;
         for penalty in PENALTIES {
             let rungs = needs.cheapest_ladder(penalty);
-            let (cost, failures) = judge(&rungs, past, bands, &tail, floor);
-            each(Fitted { rungs, cost, failures, p50, p95 });
+            // A dearer failure often changes nothing.
+            let fitted = last.take().filter(|last| last.rungs == rungs).unwrap_or_else(|| {
+                let (cost, failures) = judge(&rungs, past, bands, &tail, floor);
+                Fitted { rungs, cost, failures, p50, p95 }
+            });
+            each(fitted.clone());
+            last = Some(fitted);
         }
     }
 

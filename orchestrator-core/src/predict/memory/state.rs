@@ -2,12 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::predict::Kind;
+
 /// One kept result. Everything the predictor knows follows from these.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MemoryResult {
     /// Input size, bytes; absent if unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<u64>,
+    /// What sort of file the input was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Kind>,
     /// Peak resident memory, bytes.
     pub peak: u64,
     /// Run time, seconds.

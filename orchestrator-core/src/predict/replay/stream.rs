@@ -121,6 +121,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::predict::Kind;
 
     fn row(seq: u64, peak: u64) -> TraceRow {
         let task = TraceTask {
@@ -173,6 +174,7 @@ mod tests {
                     let features = Features {
                         input: (*size > 0).then_some(Bytes(*size)),
                         requested_memory: (*request > 0).then_some(Bytes(request << 30)),
+                        kind: Kind::of(if size % 3 == 0 { b"a.gz" } else { b"a.txt" }),
                     };
                     let task = TraceTask { workflow: "w".into(), task: stream.to_string(), seq, features };
                     let outcome = TraceOutcome { peak: Bytes(*peak), seconds: *seconds };

@@ -2,7 +2,7 @@
 
 use super::TraceError;
 use crate::Bytes;
-use crate::predict::Features;
+use crate::predict::{Features, Kind};
 
 /// What is known of a row before its task runs.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -44,6 +44,7 @@ const TASK: &str = "task";
 const SEQ: &str = "seq";
 const INPUT: &str = "input_bytes";
 const SECONDS: &str = "runtime_s";
+const NAME: &str = "input_name";
 const PEAK: &str = "peak_rss_bytes";
 const REQUESTED: &str = "user_mem_bytes";
 const CPU: &str = "cpu_pct";
@@ -54,8 +55,8 @@ const WRITTEN: &str = "write_bytes";
 const LONGEST: f64 = 1e12;
 
 /// Reads comma-separated rows whose first line names the columns, in any order and among others. `input_bytes`,
-/// `user_mem_bytes`, `cpu_pct`, `read_bytes` and `write_bytes` may be empty, negative, NaN or missing: unknown. Sizes
-/// beyond 2⁶⁴ bytes count as that.
+/// `user_mem_bytes`, `cpu_pct`, `read_bytes` and `write_bytes` may be empty, negative, NaN or missing: unknown; `input_name`
+/// may be missing. Sizes beyond 2⁶⁴ bytes count as that.
 #[derive(Clone, Debug)]
 pub struct TraceReader {
     columns: Vec<Option<&'static str>>,
@@ -71,7 +72,7 @@ impl TraceReader {
         if header.trim().is_empty() {
             return Err(TraceError::Empty);
         }
-        let known = [WORKFLOW, TASK, SEQ, INPUT, SECONDS, PEAK, REQUESTED, CPU, READ, WRITTEN];
+        let known = [WORKFLOW, TASK, SEQ, INPUT, NAME, SECONDS, PEAK, REQUESTED, CPU, READ, WRITTEN];
         let names = split(header).ok_or(TraceError::OpenQuote { line: 1 })?;
         let columns: Vec<_> =
             names.iter().map(|name| known.into_iter().find(|known| *known == name.trim())).collect();
@@ -128,6 +129,7 @@ impl TraceReader {
                 seq: positive(SEQ)? as u64,
                 features: Features {
                     input: optional(INPUT)?,
+                    kind: text(NAME).ok().and_then(|name| Kind::of(name.as_bytes())),
                     requested_memory: optional(REQUESTED)?.filter(|bytes| bytes.0 > 0),
                 },
             },
