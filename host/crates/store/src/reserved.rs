@@ -43,12 +43,10 @@ impl Reserved {
                 self.known.insert(*task, *reserved);
                 self.changed.insert(*task);
             }
-            Fact::TaskCompleted { task, .. }
-            | Fact::TaskFailed { task, .. }
-            | Fact::TaskReset { task, .. } => {
-                if self.known.remove(task).is_some() {
-                    self.changed.insert(*task);
-                }
+            Fact::TaskCompleted { task, .. } | Fact::TaskFailed { task, .. } | Fact::TaskReset { task, .. }
+                if self.known.remove(task).is_some() =>
+            {
+                self.changed.insert(*task);
             }
             _ => {}
         }
