@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use orchestrator_core::scheduler::{Fact, TaskState};
 use orchestrator_core::{AttemptId, TaskId};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use crate::crc::share;
 use crate::error::StoreError;
@@ -13,6 +13,9 @@ use crate::fold;
 use crate::reserved::Reserved;
 use crate::rows::{ATTEMPT_COLUMNS, AttemptRow, Outcome, TASK_COLUMNS, TaskRow};
 use crate::sql::{signed, translate, unsigned};
+
+/// A task's row as it was read (`None` where it is broken), and its checksum.
+type Found = (Option<TaskRow>, u32);
 
 /// A task in work.
 struct Entry {
@@ -56,6 +59,8 @@ pub(crate) struct Book {
     reserved: Reserved,
     /// The last record of the run that is folded in; kept in the same transaction as the rows.
     recorded: u64,
+    /// No task of this number or a higher one was in the file when the book was opened.
+    first_new: i64,
 }
 
 /// The number of the run's last record that the database has.
@@ -67,16 +72,20 @@ pub(crate) fn recorded(connection: &Connection, run: i64) -> rusqlite::Result<u6
 }
 
 impl Book {
-    pub(crate) fn new(
+    pub(crate) fn open(
+        connection: &Connection,
         path: &Path,
         run: i64,
         command: i64,
         calibration_key: String,
-        totals: Totals,
-        reserved: Reserved,
         recorded: u64,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, StoreError> {
+        let wrong = translate(path);
+        let totals = Totals::read(connection, path)?;
+        let reserved = Reserved::read(connection).map_err(wrong)?;
+        let sql = "SELECT coalesce(max(id), -1) + 1 FROM tasks";
+        let first_new = connection.query_row(sql, [], |row| row.get(0)).map_err(wrong)?;
+        Ok(Self {
             path: path.to_path_buf(),
             run,
             command,
@@ -87,7 +96,8 @@ impl Book {
             baselines: Vec::new(),
             reserved,
             recorded,
-        }
+            first_new,
+        })
     }
 
     /// The last record that is folded in.
@@ -129,9 +139,10 @@ impl Book {
     pub(crate) fn write(&mut self, connection: &Connection) -> Result<usize, StoreError> {
         let wrong = translate(&self.path);
         let mut rows = 0;
+        let mut statements = Statements::prepare(connection).map_err(wrong)?;
         for task in std::mem::take(&mut self.changed) {
             let Some(entry) = self.entries.get_mut(&task) else { continue };
-            rows += write_entry(connection, entry, &mut self.totals).map_err(wrong)?;
+            rows += statements.write(entry, &mut self.totals).map_err(wrong)?;
             entry.attempts.retain(|row| row.outcome == Outcome::Open);
             let idle = entry.attempts.is_empty()
                 && !matches!(entry.row.state, TaskState::Running | TaskState::Calibrating);
@@ -160,10 +171,11 @@ impl Book {
         if self.entries.contains_key(&task) {
             return Ok(());
         }
-        let wrong = translate(&self.path);
-        let sql = format!("SELECT {TASK_COLUMNS} FROM tasks WHERE id = ?1");
-        let mut statement = connection.prepare_cached(&sql).map_err(wrong)?;
-        let found = statement.query_row([task.0], TaskRow::read).optional().map_err(wrong)?;
+        let found = match fact {
+            // A task is named once, before anything else is said of it.
+            Fact::TaskNamed { .. } if i64::from(task.0) >= self.first_new => None,
+            _ => self.find(connection, task)?,
+        };
         let entry = match (found, fact) {
             (Some((Some(row), crc)), _) => {
                 Entry { row, stored: Some(crc), attempts: Vec::new(), changed: false }
@@ -187,6 +199,13 @@ impl Book {
         };
         self.entries.insert(task, entry);
         Ok(())
+    }
+
+    fn find(&self, connection: &Connection, task: TaskId) -> Result<Option<Found>, StoreError> {
+        let wrong = translate(&self.path);
+        let sql = format!("SELECT {TASK_COLUMNS} FROM tasks WHERE id = ?1");
+        let mut statement = connection.prepare_cached(&sql).map_err(wrong)?;
+        statement.query_row([task.0], TaskRow::read).optional().map_err(wrong)
     }
 
     /// Makes sure that the attempt is among its task's open ones.
@@ -220,28 +239,41 @@ impl Book {
     }
 }
 
-fn write_entry(connection: &Connection, entry: &mut Entry, totals: &mut Totals) -> rusqlite::Result<usize> {
-    let crc = entry.row.crc();
-    let mut rows = 0;
-    if entry.stored != Some(crc) {
-        let mut statement = connection
+/// What writes the rows of one commit.
+struct Statements<'c> {
+    task: CachedStatement<'c>,
+    attempt: CachedStatement<'c>,
+}
+
+impl<'c> Statements<'c> {
+    fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
+        let task = connection
             .prepare_cached("INSERT OR REPLACE INTO tasks VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)")?;
-        entry.row.write(&mut statement)?;
-        rows += 1;
+        let attempt = connection.prepare_cached(
+            "INSERT OR REPLACE INTO attempts VALUES \
+             (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22)",
+        )?;
+        Ok(Self { task, attempt })
     }
-    let id = entry.row.id.0;
-    match entry.stored.replace(crc) {
-        Some(old) => totals.digest = totals.digest.wrapping_sub(share(id, old)),
-        None => totals.tasks += 1,
+
+    /// Writes an entry's rows and counts them.
+    fn write(&mut self, entry: &mut Entry, totals: &mut Totals) -> rusqlite::Result<usize> {
+        let crc = entry.row.crc();
+        let mut rows = 0;
+        if entry.stored != Some(crc) {
+            entry.row.write(&mut self.task)?;
+            rows += 1;
+        }
+        let id = entry.row.id.0;
+        match entry.stored.replace(crc) {
+            Some(old) => totals.digest = totals.digest.wrapping_sub(share(id, old)),
+            None => totals.tasks += 1,
+        }
+        totals.digest = totals.digest.wrapping_add(share(id, crc));
+        for attempt in &entry.attempts {
+            attempt.write(&mut self.attempt)?;
+        }
+        entry.changed = false;
+        Ok(rows + entry.attempts.len())
     }
-    totals.digest = totals.digest.wrapping_add(share(id, crc));
-    let mut statement = connection.prepare_cached(
-        "INSERT OR REPLACE INTO attempts VALUES \
-         (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22)",
-    )?;
-    for attempt in &entry.attempts {
-        attempt.write(&mut statement)?;
-    }
-    entry.changed = false;
-    Ok(rows + entry.attempts.len())
 }

@@ -22,7 +22,6 @@ use crate::load::{self, Loaded};
 use crate::lock::{StateLock, io_error};
 use crate::options::OpenOptions;
 use crate::queue::SqliteStore;
-use crate::reserved::Reserved;
 use crate::runs::{self, RunInfo};
 use crate::samples::Samples;
 use crate::schema;
@@ -178,11 +177,9 @@ impl StateDir {
         let run = runs::begin(&self.connection, info, command, &self.me).map_err(wrong)?;
         self.connection.execute_batch("PRAGMA synchronous = NORMAL").map_err(wrong)?;
         writer::checkpoint(&self.connection, &self.path)?;
-        let totals = Totals::read(&self.connection, &self.path)?;
         let samples = Samples::open(&self.connection, self.options.retention).map_err(wrong)?;
-        let reserved = Reserved::read(&self.connection).map_err(wrong)?;
         let key = info.calibration_key.clone();
-        let book = Book::new(&self.path, run, command, key, totals, reserved, 0);
+        let book = Book::open(&self.connection, &self.path, run, command, key, 0)?;
         let directory = self.path.parent().unwrap_or(Path::new("."));
         let header = journal::Header::new(run, command, &info.calibration_key);
         let appender =

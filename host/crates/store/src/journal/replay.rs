@@ -5,10 +5,9 @@ use std::path::Path;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::segment::{self, Contents};
-use crate::book::{Book, Totals, recorded};
+use crate::book::{Book, recorded};
 use crate::error::StoreError;
 use crate::lock::io_error;
-use crate::reserved::Reserved;
 use crate::sql::translate;
 
 /// Brings the database up to date, in one transaction. Returns how many records it lacked. To be followed by a
@@ -53,11 +52,9 @@ fn fold(
     let Some(Contents { header, .. }) = segments.first() else { return Ok(Folded::All(0)) };
     let wrong = translate(path);
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(wrong)?;
-    let totals = Totals::read(&transaction, path)?;
     let before = recorded(&transaction, header.run).map_err(wrong)?;
     let key = header.calibration_key.clone();
-    let reserved = Reserved::read(&transaction).map_err(wrong)?;
-    let mut book = Book::new(path, header.run, header.command, key, totals, reserved, before);
+    let mut book = Book::open(&transaction, path, header.run, header.command, key, before)?;
     let records = segments.iter().flat_map(|segment| &segment.records);
     for (number, facts) in records.filter(|(number, _)| (before + 1..=limit).contains(number)) {
         if *number != book.recorded() + 1 {
