@@ -64,7 +64,7 @@ impl Answers {
     /// is not among them was taken out: its last answer bounds nothing any more.
     ///
     /// Growth per round is limited to doubling (at least one more), so that the effect of a step is seen in the next
-    /// reading before the next step is taken.
+    /// reading before the next step is taken; where the control law decides growth is its affair.
     pub fn answered(&mut self, answers: Vec<CapacityAnswer>, running: u32) {
         self.expected = answers.len();
         self.plugins.retain(|bound| answers.iter().any(|answer| answer.instance == bound.instance));
@@ -75,7 +75,9 @@ impl Answers {
         let wanted = self.clamp(raw);
         let floor = self.floor();
         let step = running.max(self.allowed.min(running.saturating_add(1)));
-        self.allowed = wanted.min(step.saturating_mul(2).max(step + 1)).max(self.limits.min.max(1));
+        // Where the control law decides it has a pace of its own.
+        let pace = if self.covered.is_empty() { step.saturating_mul(2).max(step + 1) } else { u32::MAX };
+        self.allowed = wanted.min(pace).max(self.limits.min.max(1));
         self.recent = [floor, self.recent[0], self.recent[1]];
     }
 

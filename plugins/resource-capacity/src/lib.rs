@@ -3,7 +3,7 @@
 //! With a calibration (*ĉ* cores and *r* bytes of peak RSS a process), of a machine with *C* cores and *M* bytes of memory
 //! and the thresholds *θ* as fractions:
 //!
-//! - CPU: ⌊max(*θ*c·*C* − others, 0.05·*C*) / max(*ĉ*, 0.01)⌋, others = max(0, cores in use − cores that our processes use);
+//! - CPU: ⌊max(*θ*c·*C* − others, 0.05·*C*) / max(*ĉ*, 0.001)⌋, others = max(0, cores in use − cores that our processes use);
 //!   where *θ*c is 100 %, a quarter of a process is added before rounding down
 //! - memory: ⌊(*θ*m·*M* − others) / *r*⌋, others = max(0, bytes in use − RSS of our processes)
 //! - disk: when the output file system is at its threshold, no more than now

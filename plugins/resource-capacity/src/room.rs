@@ -23,7 +23,7 @@ pub(crate) struct Calibration {
     pub(crate) rss_peak: f64,
 }
 
-const LEAST_CORES: f64 = 0.01;
+const LEAST_CORES: f64 = 0.001;
 /// However much others use, this share of the cores is ours: processes that only wait harm nobody.
 const OURS: f64 = 0.05;
 /// Where all cores may be busy a process that lacks this share of what it needs may run: there is no threshold to exceed,
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn sleeping_processes_are_not_divided_by_zero() {
         let (processes, _) = by_calibration(&machine(), &Calibration { cores: 0.0, rss_peak: 0.0 });
-        assert_eq!(processes, 270);
+        assert_eq!(processes, 2700);
     }
 
     #[test]

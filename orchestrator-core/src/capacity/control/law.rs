@@ -139,7 +139,7 @@ impl Control {
         law.progress.refresh();
         if state.at_once.is_finite() {
             let again = (AGAIN * state.at_once).clamp(1.0, LARGEST);
-            law.limit.begin(again);
+            law.limit.begin_again(again);
             law.pace = again as usize;
             law.at_once = again as usize;
         }

@@ -65,12 +65,10 @@ const SETTLING: f64 = 1.0;
 /// times, and this share of the times above at least.
 const SHORT_WALLS: f64 = 2.0;
 const SHORTEST: f64 = 0.4;
-/// Tasks that neither compute (other bounds are far) nor move more bytes than this a second each wait for somebody else:
+/// Tasks that neither compute (the cores bear many more) nor move more bytes than this a second each wait for somebody else:
 /// there is nothing on this machine that more of them could jam, and nothing to be judged while they run. The times above
 /// shrink to this share then: a step with every reading.
 const MOVES: f64 = 5e5;
-/// Nor do they where those that were completed moved more than this in all: a disk that is jammed moves little, too.
-const MOVES_IN_ALL: f64 = 1e6;
 const WAITING: f64 = 0.08;
 /// Of those at most this multiple of what runs is allowed: memory may hold them back.
 const AHEAD: f64 = 4.0;
@@ -103,9 +101,9 @@ struct Epoch {
 }
 
 impl Window {
-    /// Whether what ran waited for somebody else, where other bounds allow so many.
-    fn waits(&self, others: f64) -> bool {
-        self.seconds > 0.0 && others * self.seconds >= FAR * self.running && self.io < MOVES * self.running
+    /// Whether what ran waited for somebody else, where the cores bear so many.
+    fn waits(&self, bears: f64) -> bool {
+        self.seconds > 0.0 && bears * self.seconds >= FAR * self.running && self.io < MOVES * self.running
     }
 
     fn mean(&self) -> Epoch {
@@ -124,6 +122,8 @@ pub(super) struct Moment {
     pub(super) active: f64,
     /// The smallest of the other bounds.
     pub(super) others: f64,
+    /// How many the cores bear.
+    pub(super) bears: f64,
     pub(super) cores: f64,
 }
 
@@ -158,8 +158,9 @@ pub(super) struct ThroughputLimit {
     /// Completed since the last decision, and when that was.
     counted: f64,
     counted_from: f64,
-    /// As many as ran at once and helped.
+    /// As many as ran at once and helped; the same of an earlier run, until it proves wrong.
     helped: f64,
+    known: f64,
     history: History,
 }
 
@@ -187,6 +188,7 @@ impl Default for ThroughputLimit {
             counted: 0.0,
             counted_from: 0.0,
             helped: 1.0,
+            known: 1.0,
             history: History::default(),
         }
     }
@@ -220,6 +222,12 @@ impl ThroughputLimit {
         }
     }
 
+    /// As many as helped in an earlier run are worth a try.
+    pub(super) fn begin_again(&mut self, helped: f64) {
+        self.known = helped.min(LARGEST);
+        self.begin(self.known);
+    }
+
     /// As many as ran at once so far and helped.
     pub(super) fn helped(&self) -> f64 {
         self.helped
@@ -248,8 +256,7 @@ impl ThroughputLimit {
 
     /// Decides anew, if it is time.
     pub(super) fn decide(&mut self, moment: Moment, progress: &Progress, knees: &KneeFinder) {
-        let little = progress.moved_each().is_none_or(|bytes| bytes < MOVES_IN_ALL);
-        self.waits = little && self.window.waits(moment.others);
+        self.waits = progress.waits().unwrap_or_else(|| self.window.waits(moment.bears));
         let haste = if self.waits { self.haste.min(WAITING) } else { self.haste };
         if moment.now < self.next_epoch || self.window.seconds < 0.5 * EPOCH.0 * haste {
             return;
@@ -341,8 +348,12 @@ impl ThroughputLimit {
         let walls = if self.ramp == GENTLE { HOLD_WALLS * wall.unwrap_or(0.0) } else { 0.0 };
         self.hold_until = moment.now + self.hold.max(walls);
         self.limit = back.max(fewest(moment.cores));
-        self.helped = self.limit;
+        self.proved_wrong();
         self.completed_since = 0.0;
+    }
+
+    fn proved_wrong(&mut self) {
+        (self.helped, self.known) = (self.limit, 1.0);
     }
 
     /// Fewer got clearly more done: as many as then.
@@ -353,7 +364,7 @@ impl ThroughputLimit {
         self.before = Some(epoch);
         let share = (1.0 / fewer.gain).clamp(DROP_AT_ONCE.0, DROP_AT_ONCE.1);
         self.limit = fewer.running.max(share * epoch.running).max(fewest(moment.cores));
-        self.helped = self.limit;
+        self.proved_wrong();
         self.completed_since = 0.0;
     }
 
@@ -384,7 +395,7 @@ impl ThroughputLimit {
         self.average(measure, epoch);
         self.helped = self.helped.max(epoch.running);
         self.before = Some(epoch);
-        let floor = moment.cores.floor().clamp(1.0, FEWEST);
+        let floor = moment.cores.floor().clamp(1.0, FEWEST).max(self.known);
         self.limit = self.limit.min(1.5 * moment.active.max(1.0)).max(floor);
     }
 
@@ -464,7 +475,7 @@ mod tests {
             let now = f64::from(second);
             let active = limit.limit().min(others).floor();
             limit.sampled(now, 1.0, active, Rate { io: 1e7 * rate(active), cpu: 0.0, speed: None });
-            limit.decide(Moment { now, active, others, cores: 16.0 }, &progress, &knees);
+            limit.decide(Moment { now, active, others, bears: others, cores: 16.0 }, &progress, &knees);
         }
         limit
     }
@@ -484,7 +495,7 @@ mod tests {
                 let now = 0.25 * f64::from(look);
                 let active = limit.limit().floor();
                 limit.sampled(now, 0.25, active, Rate { io: 1e7 * active, cpu: 0.0, speed: None });
-                let moment = Moment { now, active, others: f64::INFINITY, cores: 2.0 };
+                let moment = Moment { now, active, others: f64::INFINITY, bears: f64::INFINITY, cores: 2.0 };
                 limit.decide(moment, &progress, &knees);
             }
             limit.limit()
@@ -502,7 +513,7 @@ mod tests {
             let now = 10.0 + 0.25 * f64::from(look);
             let active = limit.limit().floor();
             limit.sampled(now, 0.25, active, Rate::default());
-            limit.decide(Moment { now, active, others: 1e6, cores: 2.0 }, &progress, &knees);
+            limit.decide(Moment { now, active, others: 1e6, bears: 1e6, cores: 2.0 }, &progress, &knees);
         }
         assert!(limit.limit() >= 256.0, "{limit:?}");
     }

@@ -44,7 +44,8 @@ impl Control {
         self.renew();
         let others = self.other_bounds();
         let lately = self.mean_active.max(self.active as f64);
-        let moment = Moment { now, active: lately, others, cores: machine.cores };
+        let bears = self.cpu_bound();
+        let moment = Moment { now, active: lately, others, bears, cores: machine.cores };
         self.limit.decide(moment, &self.progress, &self.knees);
         // What others took since margins decided is no fault of theirs.
         let failed = machine.memory_used > self.allowed_memory() && own > self.room;
@@ -60,22 +61,24 @@ impl Control {
         out
     }
 
+    /// How many the cores bear; infinite before anything is known.
+    fn cpu_bound(&self) -> f64 {
+        self.cpu.bound(self.machine.cores, self.rules.cpu_threshold).map_or(f64::INFINITY, f64::from)
+    }
+
     /// The smallest bound besides throughput and memory; infinite if there is none.
     fn other_bounds(&self) -> f64 {
-        let cpu = self.cpu.bound(self.machine.cores, self.rules.cpu_threshold);
         let plugins = self.plugins.as_ref().map(|(allows, _)| *allows);
-        [cpu, plugins, self.rules.max].into_iter().flatten().map(f64::from).fold(f64::INFINITY, f64::min)
+        [plugins, self.rules.max].into_iter().flatten().map(f64::from).fold(self.cpu_bound(), f64::min)
     }
 
     /// What lies above the user's maximum or a plugin's word is none of the freezer's business: it ends by itself, or the
     /// plugins' surplus is stopped.
     fn intervene(&mut self, now: f64, failed: bool) -> Vec<Intervention> {
-        let cpu = self.cpu.bound(self.machine.cores, self.rules.cpu_threshold);
-        let others = cpu.map_or(f64::INFINITY, f64::from);
         let allowed = (self.rules.memory_threshold * self.machine.memory_total).max(1.0);
         let surplus = Surplus {
             now,
-            limit: self.limit.limit().min(others).max(f64::from(self.rules.min)),
+            limit: self.limit.limit().min(self.cpu_bound()).max(f64::from(self.rules.min)),
             memory: self.machine.memory_used / allowed,
             allowed,
             may_freeze: self.rules.freeze,

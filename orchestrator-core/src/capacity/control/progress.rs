@@ -19,6 +19,10 @@ const UNKNOWN_SPREAD: f64 = 0.3;
 const SOME_BYTES: f64 = 1e6;
 const SOME_BYTES_EACH: f64 = 5e5;
 
+/// A task that keeps less than this share of a core busy, and moves less than so many bytes in all, waits.
+const COMPUTES: f64 = 0.1;
+const MOVES: f64 = 1e6;
+
 /// Progress of all running tasks per second, by both measures.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Rate {
@@ -182,9 +186,11 @@ impl Progress {
         ((part(wi, io, all_io) + part(wc, cpu, all_cpu)) / (wi + wc)).clamp(0.0, 1.0)
     }
 
-    /// Bytes that a task moves in all, on average; `None` before enough is known.
-    pub(super) fn moved_each(&self) -> Option<f64> {
-        self.knows().then_some(self.io.mean)
+    /// Whether tasks wait for somebody else: whole ones hardly computed and hardly moved data. (While they run a jammed disk
+    /// looks the same.) `None` before enough is known.
+    pub(super) fn waits(&self) -> Option<bool> {
+        let still = self.cpu.mean < COMPUTES * self.wall.mean && self.io.mean < MOVES;
+        self.knows().then_some(still)
     }
 
     /// Whether anything was completed yet that a measure can be made of.

@@ -15,6 +15,8 @@ const ENOUGH: usize = 3;
 const EXPONENT: (f64, f64) = (0.6, 0.4);
 const PRIOR_SPREAD: f64 = 0.2;
 const PRIOR_RESULTS: f64 = 1.0;
+/// Results from which on their own mean and deviation say how far others may stray.
+const MANY: f64 = 20.0;
 /// Exponents are taken between 0 and this.
 const STEEPEST: f64 = 2.0;
 /// Beyond this many of the largest inputs seen, of few results one in so many, (and half as large again) the law is
@@ -44,6 +46,8 @@ struct Law {
     spread: f64,
     results: f64,
     exponent_error: f64,
+    /// Mean and standard deviation of peaks as multiples of what the law says.
+    strays: (f64, f64),
     /// Log size up to which the law holds.
     reach: f64,
 }
@@ -112,15 +116,34 @@ impl SizeLaw {
         let prior = 1.0 / (deviation * deviation);
         let posterior = 1.0 / (xx / noise + prior);
         let exponent = (posterior * (xy / noise + mean * prior)).clamp(0.0, STEEPEST);
+        let spread = variance(exponent).sqrt();
+        let strays = self.strays(spread, |(x, y)| (y - centre_y - exponent * (x - centre_x)).exp());
         self.law = Some(Law {
             centre_x,
             centre_y,
             exponent,
-            spread: variance(exponent).sqrt(),
+            spread,
+            strays,
             results: n,
             exponent_error: posterior.sqrt(),
             reach: self.large_seen() + REACH.ln(),
         });
+    }
+
+    /// Mean and standard deviation of the multiples by which results stray: those of a log-normal, but where results are
+    /// many no more than they were. Two kinds of tasks that size does not tell apart spread far, yet have an end.
+    fn strays(&self, spread: f64, multiple: impl Fn(&(f64, f64)) -> f64) -> (f64, f64) {
+        let spread = spread.min(1.0);
+        let mean = (spread * spread / 2.0).exp();
+        let own = mean * ((spread * spread).exp() - 1.0).sqrt();
+        let n = self.results.len() as f64;
+        if n < MANY {
+            return (mean, own);
+        }
+        let seen = self.results.iter().map(&multiple).sum::<f64>() / n;
+        let squares = self.results.iter().map(|one| (multiple(one) - seen).powi(2)).sum::<f64>();
+        let above = 1.0 + 1.0 / n.sqrt();
+        (mean.min(above * seen), own.min(above * (squares / n).sqrt().max(PRIOR_SPREAD / n.sqrt())))
     }
 
     /// Log size of the third largest input, or of a larger one of few.
@@ -139,15 +162,15 @@ impl SizeLaw {
     pub(super) fn need(&self, input: Option<u64>) -> Option<Need> {
         let law = self.law?;
         let x = log_size(input) - law.centre_x;
-        let spread = law.spread.min(1.0);
         let beyond = (log_size(input) - law.reach).max(0.0);
         let steeper = beyond * (EXTRAPOLATED - law.exponent).max(0.0);
-        let mean = (law.centre_y + law.exponent * x + steeper + spread * spread / 2.0).exp();
+        let middle = (law.centre_y + law.exponent * x + steeper).exp();
+        let mean = middle * law.strays.0;
         let variance = law.spread * law.spread / law.results
             + (x * law.exponent_error).powi(2)
             + (EXPONENT.1 * beyond).powi(2);
         let common = variance.sqrt().min(1.0);
-        Some(Need { mean, own: mean * ((spread * spread).exp() - 1.0).sqrt(), common: mean * common })
+        Some(Need { mean, own: middle * law.strays.1, common: mean * common })
     }
 }
 
