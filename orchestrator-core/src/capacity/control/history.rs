@@ -21,7 +21,10 @@ const ERRORS: f64 = 2.5;
 const COUNTED: f64 = 10.0;
 const COUNTED_FOR: f64 = 20.0;
 const COUNTED_WALLS: f64 = 20.0;
-const UNLIKE: f64 = 1.3;
+const LATELY_WALLS: f64 = 3.0;
+/// What was seen so many completed tasks ago says nothing any more: where all stands still time does not count.
+const FORGET_DONE: f64 = 400.0;
+const UNLIKE: f64 = 1.6;
 /// A comparison with a larger standard error says nothing.
 const LARGEST_ERROR: f64 = 0.35;
 
@@ -31,20 +34,29 @@ struct Level {
     rate: Rate,
     seconds: f64,
     last: f64,
-    /// Tasks completed, and the seconds in which they were; both fade.
+    done: Count,
+    /// Tasks completed at any concurrency when this one was last seen.
+    of_all: f64,
+}
+
+/// Tasks completed, and the seconds in which they were; both fade.
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
     done: f64,
     over: f64,
 }
 
-impl Level {
-    fn count(&mut self, done: f64, over: f64, memory: f64) {
+impl Count {
+    fn add(&mut self, done: f64, over: f64, memory: f64) {
         self.done += done;
         self.over += over;
-        let fade = (memory / self.over).min(1.0);
+        let fade = (memory / self.over.max(1e-9)).min(1.0);
         self.done *= fade;
         self.over *= fade;
     }
+}
 
+impl Level {
     fn add(&mut self, now: f64, running: f64, rate: Rate, seconds: f64) {
         let weight = seconds / (self.seconds + seconds);
         let mix = |old: f64, new: f64| old + (new - old) * weight;
@@ -80,6 +92,9 @@ pub(super) struct Better {
 #[derive(Clone, Debug, Default)]
 pub(super) struct History {
     levels: Vec<Option<Level>>,
+    /// At any concurrency: of late, and in all.
+    lately: Count,
+    of_all: f64,
 }
 
 fn place(running: f64) -> usize {
@@ -95,32 +110,51 @@ impl History {
         }
         match &mut self.levels[at] {
             Some(level) if now - level.last <= FORGET => level.add(now, running, rate, seconds),
-            empty => *empty = Some(Level { running, rate, seconds, last: now, done: 0.0, over: 0.0 }),
+            empty => {
+                *empty = Some(Level {
+                    running,
+                    rate,
+                    seconds,
+                    last: now,
+                    done: Count::default(),
+                    of_all: self.of_all,
+                })
+            }
         }
     }
 
     /// With so many running, so many were completed in so many seconds; `wall` is a usual run time.
     pub(super) fn completed(&mut self, running: f64, done: f64, over: f64, wall: f64) {
+        self.of_all += done;
+        self.lately.add(done, over, (LATELY_WALLS * wall).max(MEMORY));
         if let Some(Some(level)) = self.levels.get_mut(place(running)) {
-            level.count(done, over, (COUNTED_WALLS * wall).max(MEMORY));
+            level.done.add(done, over, (COUNTED_WALLS * wall).max(MEMORY));
+            level.of_all = self.of_all;
         }
     }
 
     /// A smaller concurrency at which clearly more tasks were completed than are now; the best of them. What runs goes on
     /// to end as before when more are started, unless they are in each other's way.
-    pub(super) fn more_done(&self, now: f64, running: f64, wall: f64) -> Option<Better> {
-        let present = (*self.levels.get(place(running))?)?;
-        if present.over < wall.max(COUNTED_FOR) {
+    pub(super) fn more_done(&self, running: f64, wall: f64) -> Option<Better> {
+        let here = self.levels.get(place(running))?.as_ref()?.done;
+        if here.over < wall.max(COUNTED_FOR) {
             return None;
         }
-        let forget = FORGET.max(COUNTED_WALLS * wall);
+        let gains = [here, self.lately].into_iter().filter_map(|present| self.more_than(present, running));
+        gains.max_by(|a, b| a.gain.total_cmp(&b.gain))
+    }
+
+    /// A smaller concurrency than `running` at which clearly more tasks were completed than `present`; the best of them.
+    fn more_than(&self, present: Count, running: f64) -> Option<Better> {
         let fewer = self.levels[..place(running)].iter().flatten().filter(|level| {
-            level.done >= COUNTED && FEWER * level.running <= present.running && now - level.last <= forget
+            level.done.done >= COUNTED
+                && FEWER * level.running <= running
+                && self.of_all - level.of_all <= FORGET_DONE
         });
         let gains = fewer.filter_map(|level| {
-            let expected = level.done / level.over * present.over;
+            let expected = level.done.done / level.done.over * present.over;
             let found = present.done.max(1.0);
-            let error = UNLIKE * (1.0 / level.done + 1.0 / found).sqrt();
+            let error = UNLIKE * (1.0 / level.done.done + 1.0 / found).sqrt();
             let gain = expected / found;
             (gain.ln() > (1.0 + FASTER).ln() + ERRORS * error)
                 .then_some(Better { running: level.running, gain })
@@ -162,14 +196,14 @@ mod tests {
         history.completed(5.0, 30.0, 30.0, 5.0);
         history.add(30.0 + seconds, 50.0, Rate::default(), seconds);
         history.completed(50.0, then * seconds, seconds, 5.0);
-        history.more_done(30.0 + seconds, 50.0, 5.0)
+        history.more_done(50.0, 5.0)
     }
 
     #[test]
     fn what_gets_less_done_than_fewer_did_is_a_jam() {
-        let jam = found(0.1, 30.0).unwrap();
+        let jam = found(0.1, 60.0).unwrap();
         assert!(jam.running == 5.0 && (8.0..12.0).contains(&jam.gain), "{jam:?}");
-        for (then, seconds) in [(1.0, 30.0), (5.0, 30.0), (0.7, 30.0), (0.1, 10.0)] {
+        for (then, seconds) in [(1.0, 60.0), (5.0, 60.0), (0.7, 60.0), (0.1, 10.0)] {
             assert!(found(then, seconds).is_none(), "{then} a second for {seconds} s");
         }
     }

@@ -1,0 +1,65 @@
+//! The limit over machines that are functions of how many run.
+
+use super::*;
+
+/// Runs the limit over a machine whose progress is `rate(n)`, for `seconds`.
+fn run(seconds: u32, others: f64, rate: impl Fn(f64) -> f64) -> ThroughputLimit {
+    let (mut limit, progress, knees) =
+        (ThroughputLimit::default(), Progress::default(), KneeFinder::default());
+    for second in 1..=seconds {
+        let now = f64::from(second);
+        let active = limit.limit().min(others).floor();
+        limit.sampled(now, 1.0, active, Rate { io: 1e7 * rate(active), cpu: 0.0, speed: None });
+        limit.decide(Moment { now, active, others, bears: others, cores: 16.0 }, &progress, &knees);
+    }
+    limit
+}
+
+#[test]
+fn it_grows_as_long_as_more_is_faster() {
+    assert_eq!(run(60, f64::INFINITY, |n| n).limit(), LARGEST);
+}
+
+#[test]
+fn short_tasks_make_it_grow_sooner() {
+    let grown_after = |wall: f64| {
+        let (mut limit, progress, mut knees) =
+            (ThroughputLimit::default(), Progress::default(), KneeFinder::default());
+        (0..6).for_each(|_| knees.completed(1.0, wall, 10.0));
+        for look in 1..=24 {
+            let now = 0.25 * f64::from(look);
+            let active = limit.limit().floor();
+            limit.sampled(now, 0.25, active, Rate { io: 1e7 * active, cpu: 0.0, speed: None });
+            let moment = Moment { now, active, others: f64::INFINITY, bears: f64::INFINITY, cores: 2.0 };
+            limit.decide(moment, &progress, &knees);
+        }
+        limit.limit()
+    };
+    let (short, long) = (grown_after(0.4), grown_after(5.0));
+    assert!(short >= 4.0 * long, "{short} {long}");
+}
+
+#[test]
+fn what_only_waits_doubles_with_every_reading() {
+    let (mut limit, progress, knees) =
+        (ThroughputLimit::default(), Progress::default(), KneeFinder::default());
+    limit.begin(2.0);
+    for look in 1..=8 {
+        let now = 10.0 + 0.25 * f64::from(look);
+        let active = limit.limit().floor();
+        limit.sampled(now, 0.25, active, Rate::default());
+        limit.decide(Moment { now, active, others: 1e6, bears: 1e6, cores: 2.0 }, &progress, &knees);
+    }
+    assert!(limit.limit() >= 256.0, "{limit:?}");
+}
+
+#[test]
+fn it_brakes_where_more_is_not() {
+    let limit = run(30, f64::INFINITY, |n| n.min(6.0));
+    assert!((4.0..=16.0).contains(&limit.limit()), "{limit:?}");
+}
+
+#[test]
+fn it_does_not_run_away_from_a_bound() {
+    assert!(run(120, 8.0, |n| n).limit() <= 13.0);
+}
