@@ -8,7 +8,7 @@ use super::{Command, Policy, Scheduler, StopHow};
 use crate::config::units::HumanDuration;
 use crate::config::values::TimeLimit;
 use crate::metrics::ProcessSample;
-use crate::predict::{Features, RunTimes};
+use crate::predict::{Features, Kind, RunTimes};
 use crate::{AttemptId, Bytes, TaskId, Timestamp};
 
 /// Set timers by moment.
@@ -114,7 +114,8 @@ impl Scheduler {
     /// What is known of a task that runs or ran.
     pub(super) fn features(&self, task: TaskId) -> Features {
         let print = self.tasks.detail(task).and_then(|detail| detail.fingerprint);
-        Features { input: print.map(|print| Bytes(print.size)), ..Features::default() }
+        let kind = Kind::of(self.tasks.path(task).as_bytes());
+        Features { input: print.map(|print| Bytes(print.size)), kind, ..Features::default() }
     }
 
     /// Handles all timers that are due.

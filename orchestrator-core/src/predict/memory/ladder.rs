@@ -106,6 +106,13 @@ impl Needs {
 /// What a ladder costs a task that needs `need` (failed allocations, then what is left unused), and how many attempts fail.
 /// Past its end a ladder doubles.
 pub(super) fn charge(ladder: &[f64], scale: f64, floor: f64, need: f64) -> (f64, f64) {
+    // Most needs are met by the first rung.
+    if let Some(first) = ladder.first() {
+        let rung = (first * scale).max(floor);
+        if rung >= need {
+            return (rung - need, 0.0);
+        }
+    }
     let (mut lost, mut failures) = (0.0, 0.0);
     let mut rungs = ladder.iter().map(|value| (value * scale).max(floor));
     let mut rung = rungs.next().unwrap_or(floor);

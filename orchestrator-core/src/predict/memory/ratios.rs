@@ -9,6 +9,9 @@ const TAIL: [(f64, f64); 4] = [(0.4, 0.2), (0.3, 0.4), (0.2, 0.8), (0.1, 1.6)];
 const PRIOR_SPREAD: f64 = 0.01;
 /// The spread of the log ratios is taken between these.
 const SPREAD: (f64, f64) = (0.003, 0.7);
+/// The widest band around a ratio, in median absolute deviations of the logs at n = 1 (1.2 standard deviations of normal ones);
+/// it shrinks with n to the power of a fifth.
+const BAND: f64 = 1.2 * 1.4826;
 /// What a failed allocation is taken to cost, in allocations: a ladder is found for each.
 pub(super) const PENALTIES: [f64; 5] = [1.0, 2.0, 4.0, 8.0, 20.0];
 
@@ -114,7 +117,7 @@ impl Ratios {
         logs.extend(self.sorted.iter().map(|(ratio, _)| ratio.ln()));
         let middle = logs[n / 2];
         let mut away: Vec<f64> = logs.iter().map(|log| (log - middle).abs()).collect();
-        let widest = spread.min(1.4826 * median(&mut away)) * (n as f64).powf(-0.2);
+        let widest = spread.min(BAND * median(&mut away)) * (n as f64).powf(-0.2);
         let k = (n as f64).sqrt().ceil() as usize;
         bands.clear();
         bands.resize(past.len(), 1.0);
