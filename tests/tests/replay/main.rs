@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a trace that cannot be read ends the test where it stands")]
 
 mod baselines;
+mod drift;
 mod odd;
 
 use std::collections::BTreeMap;
@@ -41,11 +42,37 @@ fn traces() -> Vec<(String, Vec<TraceRow>)> {
         .collect()
 }
 
+/// The same of every trace, side by side.
+fn of_each_trace<T: Send>(work: impl Fn(&str, Vec<TraceRow>) -> T + Sync) -> Vec<(String, T)> {
+    let work = &work;
+    std::thread::scope(|scope| {
+        let started: Vec<_> = traces()
+            .into_iter()
+            .map(|(name, rows)| {
+                scope.spawn(move || {
+                    let done = work(&name, rows);
+                    (name, done)
+                })
+            })
+            .collect();
+        started.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
 fn rows(path: &Path) -> Vec<TraceRow> {
     let text = fs::read_to_string(path).unwrap();
     let mut lines = text.lines();
     let mut reader = TraceReader::new(lines.next().unwrap()).unwrap();
     lines.filter_map(|line| reader.read(line).unwrap()).collect()
+}
+
+/// By workflow and task, each in order of start.
+fn streams(rows: Vec<TraceRow>) -> BTreeMap<(String, String), Vec<TraceRow>> {
+    let mut streams: BTreeMap<_, Vec<TraceRow>> = BTreeMap::new();
+    for row in rows {
+        streams.entry((row.task.workflow.clone(), row.task.task.clone())).or_default().push(row);
+    }
+    streams
 }
 
 fn ours(rows: &[TraceRow]) -> Totals {
@@ -89,11 +116,7 @@ fn few_healthy_tasks_are_unusual_and_most_sick_ones_are() {
     let (mut judged, mut slow, mut hopeless, mut large) = (0u32, 0u32, 0u32, 0u32);
     let (mut slowed, mut hung, mut leaked) = (0u32, 0u32, 0u32);
     for (_, rows) in traces() {
-        let mut streams: BTreeMap<(String, String), Vec<TraceRow>> = BTreeMap::new();
-        for row in rows {
-            streams.entry((row.task.workflow.clone(), row.task.task.clone())).or_default().push(row);
-        }
-        for stream in streams.into_values().filter(|stream| stream.len() >= SHORTEST_STREAM) {
+        for stream in streams(rows).into_values().filter(|stream| stream.len() >= SHORTEST_STREAM) {
             let (mut times, mut memory) = (Watch::default(), Watch::default());
             for (i, row) in stream.iter().enumerate() {
                 if let Some(known) = i.checked_sub(LAG + 1).map(|at| &stream[at]) {
@@ -140,11 +163,13 @@ fn few_healthy_tasks_are_unusual_and_most_sick_ones_are() {
 #[test]
 fn predictions_beat_the_baselines_on_recorded_traces() {
     let (mut ratios, mut failed, mut scored) = (Vec::new(), 0, 0);
-    for (name, rows) in traces() {
-        let ours = ours(&rows);
-        let (best_name, best) = BASELINES
+    let replayed = of_each_trace(|_, rows| {
+        let sized = rows.iter().all(|row| row.task.features.input.is_some());
+        (sized, ours(&rows), BASELINES.map(|(name, baseline)| (name, theirs(&rows, baseline))))
+    });
+    for (name, (sized, ours, theirs)) in replayed {
+        let (best_name, best) = theirs
             .into_iter()
-            .map(|(name, baseline)| (name, theirs(&rows, baseline)))
             .inspect(|(other, totals)| {
                 println!("{name:18} {other:15} {:9.2} GBh {:4} failures", totals.cost_gbh, totals.failures);
             })
@@ -165,7 +190,6 @@ fn predictions_beat_the_baselines_on_recorded_traces() {
         assert!(failures <= 0.05, "{name}: {failures}");
         failed += ours.failures;
         scored += ours.n;
-        let sized = rows.iter().all(|row| row.task.features.input.is_some());
         assert!(error <= if sized { 0.08 } else { 0.12 }, "{name}: run time error {error}");
         ratios.push(ratio);
     }
