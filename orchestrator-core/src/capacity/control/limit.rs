@@ -70,6 +70,9 @@ const SHORTEST: f64 = 0.4;
 /// shrink to this share then: a step with every reading.
 const MOVES: f64 = 5e5;
 const WAITING: f64 = 0.08;
+/// With nothing completed for so many run times (and epochs) half as many are tried, and kept from this gain on.
+const STILL_WALLS: f64 = 4.0;
+const WORTH_IT: f64 = 1.1;
 /// Of those at most this multiple of what runs is allowed: memory may hold them back.
 const AHEAD: f64 = 4.0;
 
@@ -158,6 +161,9 @@ pub(super) struct ThroughputLimit {
     /// Completed since the last decision, and when that was.
     counted: f64,
     counted_from: f64,
+    /// When something was last completed, or half as many were last tried for want of that; what was before those.
+    looked_at: f64,
+    halved_from: Option<(f64, Epoch)>,
     /// As many as ran at once and helped; the same of an earlier run, until it proves wrong.
     helped: f64,
     known: f64,
@@ -187,6 +193,8 @@ impl Default for ThroughputLimit {
             completed_since: 0.0,
             counted: 0.0,
             counted_from: 0.0,
+            looked_at: 0.0,
+            halved_from: None,
             helped: 1.0,
             known: 1.0,
             history: History::default(),
@@ -269,6 +277,9 @@ impl ThroughputLimit {
         self.history.add(moment.now, epoch.running, epoch.rate, epoch.seconds);
         let over = moment.now - std::mem::replace(&mut self.counted_from, moment.now);
         let done = std::mem::take(&mut self.counted);
+        if done > 0.0 {
+            self.looked_at = moment.now;
+        }
         self.history.completed(epoch.running, done, over, wall.unwrap_or(UNKNOWN_WALL));
         let fewer = self
             .history
@@ -277,7 +288,7 @@ impl ThroughputLimit {
             .filter(|_| epoch.running > JUDGED_ABOVE);
         if let Some(fewer) = fewer {
             self.congested(moment, fewer, epoch);
-        } else {
+        } else if !self.stands_still(moment, &measure, epoch, wall) {
             match knees.find(self.mode == Mode::Knee) {
                 Some(knee) => self.at_knee((knee.at * ABOVE_KNEE).max(fewest(moment.cores)), epoch.running),
                 None => self.in_flight(moment, &measure, epoch, wall),
@@ -297,6 +308,29 @@ impl ThroughputLimit {
         self.next_epoch = moment.now + length + if grew { settling } else { 0.0 };
         self.window = Window::default();
         self.window_from = if grew { moment.now } else { moment.now - settling };
+    }
+
+    /// Nothing was completed for long: half as many are tried, and kept if they get more done. Whether it did anything.
+    fn stands_still(&mut self, moment: Moment, measure: &Measure, epoch: Epoch, wall: Option<f64>) -> bool {
+        let patience = STILL_WALLS * wall.unwrap_or(UNKNOWN_WALL).max(EPOCH.1);
+        if let Some((limit, before)) = self.halved_from.take() {
+            self.looked_at = moment.now;
+            if measure.gain(before.rate, epoch.rate) > WORTH_IT {
+                self.hold_until = moment.now + patience;
+                self.proved_wrong();
+            } else {
+                self.limit = limit;
+            }
+            return true;
+        }
+        if moment.now - self.looked_at < patience || epoch.running < 2.0 * JUDGED_ABOVE || self.waits {
+            return false;
+        }
+        self.halved_from = Some((self.limit, epoch));
+        self.mode = Mode::Brake;
+        self.dipped_from = None;
+        self.limit = (0.5 * epoch.running).max(fewest(moment.cores));
+        true
     }
 
     fn at_knee(&mut self, knee: f64, running: f64) {

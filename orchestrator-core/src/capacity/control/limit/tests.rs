@@ -63,3 +63,23 @@ fn it_brakes_where_more_is_not() {
 fn it_does_not_run_away_from_a_bound() {
     assert!(run(120, 8.0, |n| n).limit() <= 13.0);
 }
+
+/// Sixty-four run and none of them ends; `rate(n)` is what n of them move. How many run after a while?
+fn none_ends(rate: impl Fn(f64) -> f64) -> f64 {
+    let (mut limit, progress, knees) =
+        (ThroughputLimit::default(), Progress::default(), KneeFinder::default());
+    limit.begin(64.0);
+    for second in 1..=200 {
+        let now = f64::from(second);
+        let active = limit.limit().min(64.0).floor();
+        limit.sampled(now, 1.0, active, Rate { io: 1e9 * rate(active), cpu: 0.0, speed: None });
+        limit.decide(Moment { now, active, others: 64.0, bears: 64.0, cores: 16.0 }, &progress, &knees);
+    }
+    limit.limit().min(64.0)
+}
+
+#[test]
+fn where_nothing_ends_half_as_many_are_kept_if_they_get_more_done() {
+    assert!(none_ends(|n| 1.0 / n) <= 32.0);
+    assert!(none_ends(|n| n) >= 60.0);
+}
