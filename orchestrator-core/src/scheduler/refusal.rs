@@ -29,14 +29,14 @@ impl SpawnBackoff {
 }
 
 /// How many may run at once after a refusal: three quarters of what ran then, since the processes that run need room for
-/// their own; an eighth more (at least one) each time that five seconds have passed without another refusal.
+/// their own; an eighth more (at least one) each time that two seconds have passed without another refusal.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SpawnCeiling {
     pub(super) limit: u32,
     pub(super) raise_at: Timestamp,
 }
 
-const RAISE_AFTER: Duration = Duration::from_secs(5);
+const RAISE_AFTER: Duration = Duration::from_secs(2);
 
 impl SpawnCeiling {
     fn lower(before: Option<Self>, holding: u32, now: Timestamp) -> Self {
@@ -80,9 +80,9 @@ mod tests {
         assert_eq!(first.limit, 12);
         assert_eq!(SpawnCeiling::lower(Some(first), 40, start).limit, 12, "never up by a refusal");
         assert_eq!(SpawnCeiling::lower(Some(first), 0, start).limit, 1, "one may always be tried");
-        assert_eq!(first.at(at(4), 40).unwrap().limit, 12);
-        assert_eq!(first.at(at(5), 40).unwrap().limit, 13);
-        assert_eq!(first.at(at(20), 40).unwrap().limit, 16);
+        assert_eq!(first.at(at(1), 40).unwrap().limit, 12);
+        assert_eq!(first.at(at(2), 40).unwrap().limit, 13);
+        assert_eq!(first.at(at(8), 40).unwrap().limit, 16);
         assert!(first.at(at(3600), 40).is_none());
     }
 }

@@ -65,7 +65,9 @@ impl Drop for Cradle {
 }
 
 impl Cradle {
-    pub(crate) fn new() -> Self {
+    /// # Errors
+    /// No memory for its stack.
+    pub(crate) fn new() -> io::Result<Self> {
         let call = Call {
             program: std::ptr::null(),
             directory: std::ptr::null(),
@@ -74,8 +76,8 @@ impl Cradle {
         };
         let (here, errno) = (AtomicU32::new(0), AtomicI32::new(0));
         let birth = Birth { call, streams: [0; 3], open_files: None, here, errno };
-        let stack = Stack::new();
-        Self(ManuallyDrop::new(Parts { stack, birth: Box::new(birth), image: Image::default() }))
+        let stack = Stack::new()?;
+        Ok(Self(ManuallyDrop::new(Parts { stack, birth: Box::new(birth), image: Image::default() })))
     }
 
     /// Where what is to be executed is laid out.
@@ -133,7 +135,7 @@ impl Cradle {
 
 /// Whether children can be born so here; tried with one that ends at once.
 pub(crate) fn is_possible() -> bool {
-    Cradle::new().try_out()
+    Cradle::new().is_ok_and(|mut cradle| cradle.try_out())
 }
 
 #[cfg(target_arch = "x86_64")]

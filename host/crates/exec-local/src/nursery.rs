@@ -37,8 +37,11 @@ pub(crate) struct Nursery {
 
 impl Nursery {
     /// A cradle for a birth.
-    pub(crate) fn take(&mut self) -> Cradle {
-        self.empty.pop().unwrap_or_else(Cradle::new)
+    ///
+    /// # Errors
+    /// None is empty, and there is no memory for another.
+    pub(crate) fn take(&mut self) -> io::Result<Cradle> {
+        self.empty.pop().map_or_else(Cradle::new, Ok)
     }
 
     /// One that no child was born in.

@@ -283,6 +283,12 @@ impl Reactor {
         }
     }
 
+    /// The child is nobody's any more but the caller's.
+    pub(crate) fn forget(&mut self, attempt: AttemptId) -> Option<Child> {
+        self.young.forget(attempt);
+        self.children.remove(&attempt)
+    }
+
     /// Children that have lived for a while are told, and their streams listened to.
     fn grow_up(&mut self, now: Instant) {
         for attempt in self.young.due(now) {

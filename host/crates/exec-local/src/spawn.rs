@@ -133,7 +133,7 @@ impl Spawner {
     fn by_clone(&mut self, launch: &Launch, streams: [Stream; 3]) -> Result<Newborn, SpawnFault> {
         let failed = |error: io::Error| program_fault(&error, launch);
         let common = Common::renew(&mut self.common, launch).map_err(failed)?;
-        let mut cradle = self.nursery.take();
+        let mut cradle = self.nursery.take().map_err(|error| fault::of_machine("stack", &error))?;
         let raw = [&streams[0], &streams[1], &streams[2]].map(|stream| stream.raw(&self.null));
         let born = cradle.image().fill(launch, common).and_then(|call| {
             let mut children = registry::lock();

@@ -3,28 +3,35 @@
 //! It is mapped, not allocated: of a thousand that were in use at once, while a thousand children loaded their programs,
 //! nothing is left in the heap, where other things that were made meanwhile would keep them from being given back.
 
-use std::alloc::{Layout, handle_alloc_error};
+use std::io;
 use std::ptr::{NonNull, null_mut};
 
-use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
+use rustix::param::page_size;
 
 /// Enough for the few frames between birth and `execve`; whole pages.
 pub(crate) const SIZE: usize = 16 * 1024;
 
-/// Memory for a stack; its owner says who uses it.
+/// Memory for a stack; its owner says who uses it. Below it lies a page that nobody may touch.
 #[derive(Debug)]
 pub(crate) struct Stack(NonNull<u8>);
 
 impl Stack {
-    /// A new one, aligned to a page. Without memory for it the program ends, as with any allocation.
-    pub(crate) fn new() -> Self {
-        let access = ProtFlags::READ | ProtFlags::WRITE;
+    /// A new one, aligned to a page.
+    ///
+    /// # Errors
+    /// No memory, or no more places, for it.
+    pub(crate) fn new() -> io::Result<Self> {
+        let guard = page_size();
         // SAFETY: the kernel chooses a place where nothing is.
-        let start = unsafe { mmap_anonymous(null_mut(), SIZE, access, MapFlags::PRIVATE) };
-        match start.ok().and_then(|start| NonNull::new(start.cast())) {
-            Some(start) => Self(start),
-            None => handle_alloc_error(Layout::new::<[u8; SIZE]>()),
-        }
+        let whole =
+            unsafe { mmap_anonymous(null_mut(), guard + SIZE, ProtFlags::empty(), MapFlags::PRIVATE)? };
+        // SAFETY: within what was mapped just now.
+        let start = unsafe { whole.byte_add(guard) };
+        let stack = Self(NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?);
+        // SAFETY: mapped just now, and nobody's yet.
+        unsafe { mprotect(start, SIZE, MprotectFlags::READ | MprotectFlags::WRITE)? };
+        Ok(stack)
     }
 
     /// Its lowest byte.
@@ -35,8 +42,9 @@ impl Stack {
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        // SAFETY: mapped by `new` with this size, and unmapped here alone.
-        let unmapped = unsafe { munmap(self.0.as_ptr().cast(), SIZE) };
+        let guard = page_size();
+        // SAFETY: mapped by `new` with this size, the guard below it, and unmapped here alone.
+        let unmapped = unsafe { munmap(self.0.as_ptr().byte_sub(guard).cast(), guard + SIZE) };
         debug_assert!(unmapped.is_ok(), "{unmapped:?}");
     }
 }
@@ -58,7 +66,7 @@ mod tests {
         let mut other = Vec::new();
         let stacks: Vec<Stack> = (0..1_000)
             .map(|_| {
-                let stack = Stack::new();
+                let stack = Stack::new().unwrap();
                 // SAFETY: it is as long as that, and nobody else's.
                 unsafe { stack.start().write_bytes(1, SIZE) };
                 other.push(vec![1_u8; 100]);

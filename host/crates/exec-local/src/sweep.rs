@@ -48,7 +48,7 @@ pub(crate) fn main_ended(reactor: &mut Reactor, attempt: AttemptId) -> bool {
 
 /// The child could not become its program: it has no descendants and has written nothing.
 fn stillborn(reactor: &mut Reactor, attempt: AttemptId, fault: SpawnFault) {
-    let Some(child) = reactor.children.remove(&attempt) else { return };
+    let Some(child) = reactor.forget(attempt) else { return };
     reap_main(child.pid);
     drop(child);
     reactor.tell(ExecutorEvent::NotStarted { attempt, fault });
@@ -233,7 +233,7 @@ fn conclude(reactor: &mut Reactor, attempt: AttemptId) {
         reactor.let_go(attempt, index);
     }
     reactor.lingering.remove(&attempt);
-    let Some(child) = reactor.children.remove(&attempt) else { return };
+    let Some(child) = reactor.forget(attempt) else { return };
     finish(reactor, child, leaked);
 }
 

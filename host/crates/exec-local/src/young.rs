@@ -1,5 +1,6 @@
 //! Who was born a moment ago, of whom only the end is heard yet.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use orchestrator_core::AttemptId;
@@ -14,9 +15,8 @@ const LONGEST: Duration = Duration::from_millis(64);
 /// Children whose start was not told.
 #[derive(Debug)]
 pub(crate) struct Young {
-    /// Launched since the moment.
-    fresh: Vec<AttemptId>,
-    since: Instant,
+    /// In the order of their births.
+    fresh: VecDeque<(Instant, AttemptId)>,
     /// Grown up, but not their program yet: asked for again at the moment.
     slow: Vec<AttemptId>,
     again: Instant,
@@ -27,20 +27,24 @@ pub(crate) struct Young {
 
 impl Young {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { fresh: Vec::new(), since: now, slow: Vec::new(), again: now, pause: YOUTH, patience: SILENT }
+        Self { fresh: VecDeque::new(), slow: Vec::new(), again: now, pause: YOUTH, patience: SILENT }
     }
 
     /// One was born.
     pub(crate) fn born(&mut self, attempt: AttemptId, now: Instant) {
-        if self.fresh.is_empty() {
-            self.since = now;
+        self.fresh.push_back((now, attempt));
+    }
+
+    /// It is gone: nobody need wake for it.
+    pub(crate) fn forget(&mut self, attempt: AttemptId) {
+        if let Some(place) = self.fresh.iter().position(|(_, known)| *known == attempt) {
+            self.fresh.remove(place);
         }
-        self.fresh.push(attempt);
     }
 
     /// When somebody is to be looked at.
     pub(crate) fn next(&self) -> Option<Instant> {
-        let grown_up = (!self.fresh.is_empty()).then(|| self.since + YOUTH);
+        let grown_up = self.fresh.front().map(|(born, _)| *born + YOUTH);
         let asked = (!self.slow.is_empty()).then_some(self.again);
         grown_up.into_iter().chain(asked).min()
     }
@@ -48,9 +52,8 @@ impl Young {
     /// Those who are to be looked at now; nobody remembers them any more.
     pub(crate) fn due(&mut self, now: Instant) -> Vec<AttemptId> {
         let mut due = Vec::new();
-        if now >= self.since + YOUTH {
-            self.since = now;
-            due.append(&mut self.fresh);
+        while let Some((_, attempt)) = self.fresh.pop_front_if(|(born, _)| *born + YOUTH <= now) {
+            due.push(attempt);
         }
         if self.slow.is_empty() {
             self.pause = YOUTH;
@@ -101,6 +104,22 @@ mod tests {
         young.born(AttemptId(2), at(1000));
         assert!(young.next().unwrap() <= at(1000) + YOUTH);
         assert!(young.due(at(1000) + YOUTH).contains(&AttemptId(2)));
+    }
+
+    #[test]
+    fn each_is_looked_at_in_its_own_time_and_who_is_gone_is_not() {
+        let begin = Instant::now();
+        let at = |millis| begin + Duration::from_millis(millis);
+        let mut young = Young::new(begin);
+        for (attempt, born) in [(1, 0), (2, 5), (3, 10)] {
+            young.born(AttemptId(attempt), at(born));
+        }
+        young.forget(AttemptId(1));
+        assert_eq!(young.next(), Some(at(5) + YOUTH));
+        assert!(young.due(at(4) + YOUTH).is_empty());
+        assert_eq!(young.due(at(5) + YOUTH), [AttemptId(2)]);
+        young.forget(AttemptId(3));
+        assert_eq!(young.next(), None);
     }
 
     #[test]

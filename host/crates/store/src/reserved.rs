@@ -43,7 +43,9 @@ impl Reserved {
                 self.known.insert(*task, *reserved);
                 self.changed.insert(*task);
             }
-            Fact::TaskCompleted { task, .. } | Fact::TaskFailed { task, .. } | Fact::TaskReset { task, .. }
+            Fact::TaskCompleted { task, .. }
+            | Fact::TaskFailed { task, .. }
+            | Fact::TaskReset { task, .. }
                 if self.known.remove(task).is_some() =>
             {
                 self.changed.insert(*task);

@@ -55,7 +55,7 @@ struct Ceiling {
 }
 
 impl Ceiling {
-    const LIFT: Duration = Duration::from_secs(5);
+    const LIFT: Duration = Duration::from_secs(2);
 
     fn after(before: Option<Self>, holding: u32, now: Timestamp) -> Self {
         let three_quarters = (holding * 3).div_ceil(4).max(1);
