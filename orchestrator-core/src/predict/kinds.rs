@@ -177,11 +177,11 @@ mod tests {
     }
 
     fn cases(n: usize, factor: f64, noise: f64) -> Vec<Case> {
-        let kind = |i: usize| Kind::of(if i % 3 == 0 { b"a.gz" } else { b"a.txt" });
+        let kind = |i: usize| Kind::of(if i.is_multiple_of(3) { b"a.gz" } else { b"a.txt" });
         let case = |i: usize| {
             let log_size = 10.0 + (i * 31 % 59) as f64 / 20.0;
             let wobble = noise * ((i * 7 % 11) as f64 / 5.0 - 1.0);
-            let own = if i % 3 == 0 { factor.ln() } else { 0.0 };
+            let own = if i.is_multiple_of(3) { factor.ln() } else { 0.0 };
             Case { kind: kind(i), log_size, log: 0.8 * log_size + own + wobble }
         };
         (0..n).map(case).collect()

@@ -232,7 +232,7 @@ mod tests {
         let mut predictor = AmountPredictor::default();
         let task = |i: u64| {
             let (kind, factor) =
-                if i % 3 == 0 { (Kind::of(b"a.bam"), 4.0) } else { (Kind::of(b"a.sam"), 1.0) };
+                if i.is_multiple_of(3) { (Kind::of(b"a.bam"), 4.0) } else { (Kind::of(b"a.sam"), 1.0) };
             let size = (i * 31 % 79 + 1) * 10_000_000;
             (Features { kind, ..sized(size) }, factor * size as f64 / 1e7)
         };
