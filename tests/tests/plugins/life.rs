@@ -207,6 +207,23 @@ fn instances_come_go_and_come_back() {
 }
 
 #[test]
+fn that_the_last_capacity_plugin_is_gone_is_told_with_a_round() {
+    let mut stage = Stage::start(&[allows("x", 1)], &patient());
+    stage.round();
+    assert_eq!(stage.capacity.len(), 1);
+    // Nobody begins rounds meanwhile.
+    stage.control.reload(orchestrator_plugin_host::Catalog::scan([stage.directory()]), Vec::new());
+    stage.until_reloaded();
+    assert!(
+        stage.is_due(),
+        "whoever begins rounds by this alone never learns that there is no answer any more"
+    );
+    stage.round();
+    assert!(stage.capacity.is_empty(), "{:?}", stage.capacity);
+    assert!(!stage.is_due(), "there is nobody to ask");
+}
+
+#[test]
 fn what_the_plugin_does_not_see_needs_no_new_one() {
     let mut spec = counts("a", json!({}));
     let mut stage = Stage::start(&[spec.clone()], &patient());

@@ -144,6 +144,20 @@ impl Stage {
         }
     }
 
+    /// Waits until a reload is over, without rounds.
+    pub(crate) fn until_reloaded(&mut self) {
+        let before = self.reloads.len();
+        while self.reloads.len() == before {
+            let event = self.events.recv_timeout(PATIENCE).expect("a reload ends");
+            self.hear(event);
+        }
+    }
+
+    /// Whether there is reason for a round.
+    pub(crate) fn is_due(&self) -> bool {
+        self.host.is_due()
+    }
+
     /// Rounds until something holds.
     pub(crate) fn rounds_until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) {
         let end = Instant::now() + PATIENCE;

@@ -118,7 +118,7 @@ pub trait Plugins: Send {
     /// far as there is time), then capacity instances calculate. Returns at once; answers with `RoundFinished`. A round
     /// that is still open is closed soon: what its instances answer later is told as `Measured`.
     fn begin_round(&self, round: Arc<PluginRound>);
-    /// Whether a round would ask anybody: one that would not need not be begun.
+    /// Whether a round would ask anybody, or tell that somebody was taken out: one that would not need not be begun.
     fn is_due(&self) -> bool {
         true
     }

@@ -131,6 +131,7 @@ impl Supervisor {
         slot.change = None;
         (slot.reading, slot.answer) = (None, None);
         slot.restarts.begin_anew();
+        self.missed = true;
         let words = said(&slot.spec, ReloadOutcome::Disabled);
         self.phase.leave_out(number);
         self.line(number, ReloadOutcome::Disabled, words);

@@ -49,6 +49,7 @@ impl Supervisor {
     }
 
     fn open(&mut self, round: Arc<PluginRound>, now: Instant) {
+        self.missed = false;
         for number in 0..self.slots.len() {
             let dropped = self.slots[number].renew_allowance();
             self.complain(number, "log", u64::from(dropped), |count| {

@@ -28,6 +28,9 @@ pub(super) struct Supervisor {
     pub(super) next: Option<Arc<PluginRound>>,
     /// When the last round was opened.
     pub(super) opened: Option<Instant>,
+    /// Whether somebody was taken out since: that there are no more answers of theirs is for the next round to tell,
+    /// though it may ask nobody.
+    pub(super) missed: bool,
     /// Metrics instances that had no turn in the last round.
     pub(super) owed: BTreeSet<usize>,
     pub(super) launcher: Launcher,
@@ -47,7 +50,7 @@ pub(super) struct Supervisor {
     /// The latest reload that was asked for and heard of.
     pub(super) reload_asked: u64,
     pub(super) board: SharedBoard,
-    /// When a round would ask somebody; `None` = never, as things are.
+    /// When a round would ask somebody, or tell that somebody is gone; `None` = never, as things are.
     due: SharedDue,
     /// To be told as soon as somebody listens.
     pub(super) outbox: Vec<PluginEvent>,
@@ -58,7 +61,7 @@ pub(super) struct Supervisor {
     events: Sink<PluginEvent>,
 }
 
-/// When a round would ask somebody, for whoever begins rounds.
+/// When a round has something to ask or to tell, for whoever begins rounds.
 pub(super) type SharedDue = Arc<Mutex<Option<Instant>>>;
 
 /// The supervisor's own life.
@@ -86,6 +89,7 @@ impl Supervisor {
             phase: Phase::Rest,
             next: None,
             opened: None,
+            missed: false,
             owed: BTreeSet::new(),
             launcher: Launcher::new(options, sender),
             rules: Arc::default(),
@@ -145,7 +149,8 @@ impl Supervisor {
     }
 
     fn tell_due(&self, now: Instant) {
-        let due = self.order.iter().filter_map(|number| self.slots[*number].due_at(now)).min();
+        let asks = self.order.iter().filter_map(|number| self.slots[*number].due_at(now)).min();
+        let due = if self.missed { Some(now) } else { asks };
         *self.due.lock().unwrap_or_else(PoisonError::into_inner) = due;
     }
 
