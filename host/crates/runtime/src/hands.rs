@@ -207,6 +207,11 @@ impl Hands {
         self.frozen.remove(&attempt);
     }
 
+    /// Attempts in flight.
+    pub(crate) fn attempts(&self) -> impl ExactSizeIterator<Item = AttemptId> {
+        self.in_flight.keys().copied()
+    }
+
     /// Processes to be sampled.
     pub(crate) fn targets(&self) -> Vec<ProbeTarget> {
         let target = |(attempt, one): (&AttemptId, &InFlight)| {

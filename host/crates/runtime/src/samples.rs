@@ -103,14 +103,16 @@ pub(crate) struct MeasuredRows {
 }
 
 impl MeasuredRows {
-    /// The rows to be kept of what was measured.
+    /// The rows to be kept of what was measured. Attempts that are no longer among those `in_flight` are forgotten now and
+    /// then, not those that merely were not measured this time.
     pub(crate) fn rows(
         &mut self,
         now: Timestamp,
         measured: Vec<(AttemptId, Arc<Metrics>)>,
+        in_flight: impl ExactSizeIterator<Item = AttemptId>,
     ) -> Vec<SampleRow> {
-        if self.kept.len() > 2 * measured.len() + 64 && !measured.is_empty() {
-            let alive: HashSet<_> = measured.iter().map(|(attempt, _)| *attempt).collect();
+        if self.kept.len() > 2 * in_flight.len() + 64 {
+            let alive: HashSet<_> = in_flight.collect();
             self.kept.retain(|attempt, _| alive.contains(attempt));
         }
         let news = measured.into_iter().filter(|(attempt, metrics)| self.is_news(now, *attempt, metrics));
@@ -254,7 +256,7 @@ mod tests {
     fn measurements_are_kept_when_they_are_new_and_now_and_then() {
         let mut rows = MeasuredRows::default();
         let mut kept = |second: u64, measured: &[(AttemptId, Arc<Metrics>)]| {
-            let rows = rows.rows(Timestamp(1_000_000 * (100 + second)), measured.to_vec());
+            let rows = rows.rows(Timestamp(1_000_000 * (100 + second)), measured.to_vec(), in_flight(1..3));
             rows.into_iter().map(|row| row.attempt.unwrap().0).collect::<Vec<_>>()
         };
         let still = measured(1, "a", 7.0);
@@ -267,13 +269,28 @@ mod tests {
         assert_eq!(kept(10, &[still]), [1]);
     }
 
+    fn in_flight(attempts: std::ops::Range<u64>) -> impl ExactSizeIterator<Item = AttemptId> {
+        attempts.collect::<Vec<_>>().into_iter().map(AttemptId)
+    }
+
+    #[test]
+    fn who_was_not_measured_this_time_is_not_forgotten() {
+        let mut rows = MeasuredRows::default();
+        let mut kept = |millisecond: u64, attempts: std::ops::RangeInclusive<u64>| {
+            let measured = attempts.map(|attempt| measured(attempt, "a", 1.0)).collect();
+            rows.rows(Timestamp(1_000_000 + 1_000 * millisecond), measured, in_flight(1..1_001)).len()
+        };
+        assert_eq!((kept(0, 1..=1_000), kept(100, 1..=300), kept(1_000, 1..=1_000)), (1_000, 0, 0));
+    }
+
     #[test]
     fn measurements_of_attempts_that_are_gone_are_forgotten() {
         let mut rows = MeasuredRows::default();
         for round in 0..1_000 {
             let now = Timestamp(1_000_000 * (round + 1));
-            assert_eq!(rows.rows(now, vec![measured(round, "a", 1.0)]).len(), 1);
-            assert_eq!(rows.rows(now, Vec::new()).len(), 0);
+            let alive = || in_flight(round..round + 1);
+            assert_eq!(rows.rows(now, vec![measured(round, "a", 1.0)], alive()).len(), 1);
+            assert_eq!(rows.rows(now, Vec::new(), alive()).len(), 0);
         }
         assert!(rows.kept.len() < 100, "{}", rows.kept.len());
     }

@@ -286,7 +286,7 @@ impl Turner {
     /// Hands what plugins measured to the history.
     fn keep(&mut self, system: Metrics, processes: Vec<(AttemptId, Arc<Metrics>)>) {
         let at = self.clock.now();
-        let mut rows = self.measured.rows(at, processes);
+        let mut rows = self.measured.rows(at, processes, self.hands.attempts());
         rows.push(SampleRow { at, attempt: None, metrics: system });
         rows.retain(|row| !row.metrics.is_empty());
         self.journal.store().samples(rows);
