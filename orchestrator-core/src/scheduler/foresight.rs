@@ -143,7 +143,9 @@ impl Scheduler {
         let candidate = self.candidate(task);
         let before = self.tasks.detail(task).and_then(|detail| detail.reserved);
         let Some(control) = &mut self.control else { return };
-        let outgrown = (used.0 as f64 * OUTGROWN).max(before.map_or(0.0, |bytes| bytes.0 as f64));
+        let before = before.map_or(0.0, |bytes| bytes.0 as f64);
+        // One that was evicted may have kept to what it reserved, while others took the memory.
+        let outgrown = (used.0 as f64 * OUTGROWN).max(if evicted { 0.0 } else { before });
         if outgrown <= 0.0 {
             return;
         }
@@ -155,7 +157,13 @@ impl Scheduler {
                 .find(|rung| rung.0 as f64 > outgrown)
                 .unwrap_or(Bytes((2.0 * outgrown) as u64)),
         };
-        let reserved = Bytes(control.reserve_at_least(candidate, reserved.0 as f64) as u64);
+        // More than the machine may give to all would keep it from ever being started beside anything.
+        let most = control.allowed_memory().max(outgrown + 1.0);
+        let reserved = control.reserve_at_least(candidate, (reserved.0 as f64).min(most));
+        if reserved <= before {
+            return;
+        }
+        let reserved = Bytes(reserved as u64);
         self.record(Fact::ReservationRaised { attempt, task, used, reserved, evicted, at: now });
     }
 }

@@ -256,8 +256,8 @@ impl Scheduler {
                     .filter(|(_, attempt)| attempt.holds_process())
                     .map(|(id, attempt)| (*id, attempt.task))
                     .collect();
-                held.into_iter().for_each(|(id, task)| self.law_plans(id, task, now));
                 self.keep_reservations();
+                held.into_iter().for_each(|(id, task)| self.law_plans(id, task, now));
             }
             (None, Some(_)) => {
                 self.thaw_all(now);

@@ -8,8 +8,6 @@ use orchestrator_core::scheduler::Fact;
 use orchestrator_core::{Bytes, TaskId};
 use rusqlite::{Connection, Result, params};
 
-use crate::sql::{signed, unsigned};
-
 const KEY: &str = "reserved ";
 
 /// Raised reservations by task.
@@ -22,13 +20,15 @@ pub(crate) struct Reserved {
 
 impl Reserved {
     pub(crate) fn read(connection: &Connection) -> Result<Self> {
-        let sql = "SELECT CAST(substr(key, ?2) AS INTEGER), CAST(value AS INTEGER) FROM meta WHERE key GLOB ?1 || '*'";
-        let mut statement = connection.prepare(sql)?;
-        let first_digit = i64::try_from(KEY.len()).unwrap_or(0) + 1;
+        let mut statement = connection.prepare("SELECT key, value FROM meta WHERE key GLOB ?1 || '*'")?;
         let rows =
-            statement.query_map(params![KEY, first_digit], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)))?;
-        let known = rows.map(|row| row.map(|(task, bytes)| (TaskId(task), Bytes(unsigned(bytes)))));
-        Ok(Self { known: known.collect::<Result<_>>()?, changed: BTreeSet::new() })
+            statement.query_map([KEY], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+        let mut known = BTreeMap::new();
+        for row in rows {
+            let (key, value) = row?;
+            known.extend(line(&key, &value));
+        }
+        Ok(Self { known, changed: BTreeSet::new() })
     }
 
     /// What a task's next attempt reserves at least.
@@ -62,11 +62,36 @@ impl Reserved {
             match self.known.get(task) {
                 Some(bytes) => connection.execute(
                     "INSERT OR REPLACE INTO meta VALUES (?1, ?2)",
-                    params![key, signed(bytes.0).to_string()],
+                    params![key, bytes.0.to_string()],
                 )?,
                 None => connection.execute("DELETE FROM meta WHERE key = ?1", [key])?,
             };
         }
         Ok(changed.len())
+    }
+}
+
+/// What a line says; `None` when it is none that we write.
+fn line(key: &str, value: &str) -> Option<(TaskId, Bytes)> {
+    let task = key.strip_prefix(KEY)?.parse().ok()?;
+    Some((TaskId(task), Bytes(value.parse().ok()?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_cannot_be_read_counts_as_none() {
+        assert_eq!(line("reserved 7", "1000"), Some((TaskId(7), Bytes(1000))));
+        for (key, value) in [
+            ("reserved x", "1000"),
+            ("reserved 99999999999", "1000"),
+            ("reserved 7", "many"),
+            ("reserved 7", "-1"),
+            ("reserved ", "1"),
+        ] {
+            assert_eq!(line(key, value), None, "{key} {value}");
+        }
     }
 }

@@ -120,7 +120,7 @@ impl Control {
         Caution { own: factor * self.rules.caution, common: factor * self.rules.common_caution }
     }
 
-    pub(super) fn allowed_memory(&self) -> f64 {
+    pub(crate) fn allowed_memory(&self) -> f64 {
         self.rules.memory_threshold * self.machine.memory_total
     }
 
