@@ -180,6 +180,22 @@ pub(crate) fn cpu_used(directory: &Path, unified: bool) -> Option<u64> {
     })
 }
 
+/// The groups of a process (`self`: our own), a line for each hierarchy; `None` when it is gone.
+pub(crate) fn groups_of(process: &str) -> Option<Vec<u8>> {
+    fs::read(format!("/proc/{process}/cgroup")).ok()
+}
+
+/// Whether a process of these groups is, in every hierarchy, in the group of `ours` or in one below it.
+pub(crate) fn is_within(groups: &[u8], ours: &[u8]) -> bool {
+    let below = |(theirs, ours): (&[u8], &[u8])| {
+        let rest = theirs.strip_prefix(ours);
+        rest.is_some_and(|rest| rest.is_empty() || rest[0] == b'/' || ours.ends_with(b"/"))
+    };
+    let lines = |text| <[u8]>::split(text, |&byte| byte == b'\n').collect::<Vec<_>>();
+    let (groups, ours) = (lines(groups), lines(ours));
+    groups.len() == ours.len() && groups.into_iter().zip(ours).all(below)
+}
+
 /// The CPU time of our own group, with the groups below it, through a descriptor that stays open.
 #[derive(Debug)]
 pub(crate) struct GroupTime {
@@ -223,6 +239,17 @@ mod tests {
     fn write(path: &Path, name: &str, text: &str) {
         fs::create_dir_all(path).unwrap();
         fs::write(path.join(name), text).unwrap();
+    }
+
+    #[test]
+    fn within_a_group_are_itself_and_those_below_it_in_every_hierarchy() {
+        let ours: &[u8] = b"4:cpu,cpuacct:/jobs\n0::/\n";
+        assert!(is_within(ours, ours));
+        assert!(is_within(b"4:cpu,cpuacct:/jobs/one\n0::/below\n", ours));
+        assert!(!is_within(b"4:cpu,cpuacct:/jobs2\n0::/\n", ours), "another name");
+        assert!(!is_within(b"4:cpu,cpuacct:/\n0::/\n", ours), "above");
+        assert!(!is_within(b"0::/\n", ours) && !is_within(b"", ours));
+        assert!(is_within(&groups_of("self").unwrap(), &groups_of(&std::process::id().to_string()).unwrap()));
     }
 
     #[test]

@@ -76,6 +76,8 @@ pub(crate) struct Member {
     again: Option<Instant>,
     /// From one such reading to the next.
     pause: Duration,
+    /// When its control group is looked at again, once it sleeps.
+    place_again: Instant,
     /// When `io` is read again though no CPU time was used.
     io_again: Instant,
     /// `None` where there is none: the kernel was built without, or the process went away.
@@ -96,6 +98,7 @@ impl Member {
             asleep: false,
             again: None,
             pause: STAT_EVERY,
+            place_again: Instant::now(),
             io_again: Instant::now(),
             turns_file: Some(ProcFile::default()),
             stat_file: ProcFile::default(),
@@ -176,6 +179,15 @@ impl Member {
     /// What it used so far, its reaped children included.
     pub(crate) fn counters(&self) -> Counters {
         Counters { cpu_ticks: self.stat.cpu_ticks, io: self.io }
+    }
+
+    /// Whether its control group is to be looked at now: when it first sleeps, then about as often as a sleeper is read.
+    pub(crate) fn is_to_be_placed(&mut self, now: Instant) -> bool {
+        let due = self.asleep && self.place_again <= now;
+        if due {
+            self.place_again = now + spread(self.pause, self.pid);
+        }
+        due
     }
 
     /// Gives its descriptors back.

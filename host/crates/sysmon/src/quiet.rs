@@ -1,21 +1,22 @@
 //! Whether anybody can have run.
 //!
 //! Two figures bound what all have used together who slept when they were last looked at, whoever and however many they
-//! are, for one reading instead of one of each: what is left of the time in which the cores were idle (the kernel counts
-//! that exactly and tells the sum in `/proc/uptime`), and what our control group has used, in which our processes are as
-//! well. Our own part, known to the nanosecond, is taken off either.
+//! are, for one reading instead of one of each: what is left of the time in which the cores were idle (`/proc/uptime`), and
+//! what our control group has used, as long as everybody watched is in it. Our own part, known to the nanosecond, is taken
+//! off either. Idle time is exact where the kernel stops the clock tick of idle cores (the default); with `nohz=off`,
+//! `nohz_full` and kernels before about 5.16 it can be coarser.
 
 use std::fs::File;
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::cgroup::GroupTime;
+use crate::cgroup::{GroupTime, groups_of, is_within};
 use crate::text::{listed, reread};
 
 /// Seconds that others may use before they are looked at: a clock tick, in which CPU time is told.
 const UNSEEN: f64 = 0.010;
-/// Where our control group is is looked up again so often.
+/// Whether our control group is the same is looked up again so often.
 const FIND_EVERY: Duration = Duration::from_secs(10);
 /// Idle time is told in steps of so many seconds.
 const STEP: f64 = 0.010;
@@ -27,8 +28,11 @@ const AT_MOST: Duration = Duration::from_millis(1_900);
 pub(crate) struct Quiet {
     uptime: Option<File>,
     online: Option<File>,
+    /// `None` as well once we were moved to another group: others may have stayed.
     group: Option<GroupTime>,
-    /// Where our group is is looked up again then.
+    /// Our groups at the start.
+    home: Vec<u8>,
+    /// Whether we still are there is looked up again then.
     find_again: Instant,
     /// When all were last looked at.
     mark: Option<Mark>,
@@ -52,25 +56,33 @@ impl Quiet {
     pub(crate) fn new() -> Self {
         let open = |path| File::open(path).ok();
         let (uptime, online) = (open("/proc/uptime"), open("/sys/devices/system/cpu/online"));
-        Self { uptime, online, group: GroupTime::find(), find_again: Instant::now() + FIND_EVERY, mark: None }
+        let (group, home) = (GroupTime::find(), groups_of("self").unwrap_or_default());
+        Self { uptime, online, group, home, find_again: Instant::now() + FIND_EVERY, mark: None }
+    }
+
+    /// Whether our group's CPU time has this process's in it.
+    pub(crate) fn has(&self, pid: u32) -> bool {
+        groups_of(&pid.to_string()).is_some_and(|groups| is_within(&groups, &self.home))
     }
 
     /// Whether they must be looked at. If so, what is used from now on counts until the next time; where nothing tells,
-    /// always.
-    pub(crate) fn is_over(&mut self, buffer: &mut [u8]) -> bool {
+    /// always. `strays`: some of them are not in our group, what that used says nothing of them.
+    pub(crate) fn is_over(&mut self, strays: bool, buffer: &mut [u8]) -> bool {
         let cores = self.mark.map_or(0, |mark| mark.cores);
         let now = Mark {
             at: Instant::now(),
             cores,
             idle: self.idle(buffer),
-            group: self.group.as_ref().and_then(|group| group.read(buffer)),
+            group: self.group.as_ref().filter(|_| !strays).and_then(|group| group.read(buffer)),
             own: own_time(),
         };
         let over = !self.mark.is_some_and(|mark| mark.is_quiet_until(&now));
         if over {
             if now.at >= self.find_again {
                 self.find_again = now.at + FIND_EVERY;
-                self.group = GroupTime::find();
+                if groups_of("self").is_none_or(|groups| groups != self.home) {
+                    self.group = None;
+                }
             }
             let group = self.group.as_ref().and_then(|group| group.read(buffer));
             self.mark = Some(Mark { cores: self.cores(buffer).unwrap_or(0), group, ..now });
@@ -96,7 +108,7 @@ impl Mark {
         let own = now.own - self.own;
         let machine = self.idle.zip(now.idle).map(|(before, now)| all - (now - before));
         let group = self.group.zip(now.group).map(|(before, now)| now - before);
-        // Where cores come or go, or we are in another group by now, there may be less than there can be.
+        // Where cores come or go there may be less than there can be.
         let quiet = |used: f64| (-2.0 * STEP..=UNSEEN).contains(&(used - own));
         passed < AT_MOST && [machine, group].into_iter().flatten().any(quiet)
     }
@@ -106,6 +118,14 @@ impl Mark {
 fn own_time() -> f64 {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+#[cfg(test)]
+impl Quiet {
+    /// As if we had been started in another control group than everybody else.
+    pub(crate) fn move_away(&mut self) {
+        self.home = b"0::/elsewhere\n".to_vec();
+    }
 }
 
 #[cfg(test)]
@@ -166,19 +186,29 @@ mod tests {
     }
 
     #[test]
+    fn our_group_says_nothing_of_those_who_are_in_another_one() {
+        let (mut quiet, mut buffer) = (Quiet { uptime: None, ..Quiet::new() }, [0; 64]);
+        for _ in 0..100 {
+            assert!(quiet.is_over(true, &mut buffer), "nothing else tells");
+        }
+    }
+
+    #[test]
     fn the_machine_says_that_somebody_works() {
         let (mut quiet, mut buffer) = (Quiet::new(), [0; 64]);
-        assert!(quiet.is_over(&mut buffer), "the first time");
+        assert!(quiet.is_over(false, &mut buffer), "the first time");
         let mut worker = std::process::Command::new("/bin/sh").args(["-c", "while :; do :; done"]).spawn();
         let worker = worker.as_mut().unwrap();
         let begun = Instant::now();
-        // Looked at so often that time alone is no reason.
-        let mut looked = Instant::now();
+        // It is over sooner than time alone would be a reason.
+        let mut last = begun;
         loop {
-            let between = looked.elapsed();
-            looked = Instant::now();
-            if quiet.is_over(&mut buffer) && between < AT_MOST / 2 {
-                break;
+            let looked = Instant::now();
+            if quiet.is_over(false, &mut buffer) {
+                if looked - last < AT_MOST / 2 {
+                    break;
+                }
+                last = looked;
             }
             assert!(begun.elapsed() < Duration::from_secs(60));
         }

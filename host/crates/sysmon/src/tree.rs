@@ -1,6 +1,6 @@
 //! Samples of process trees.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -74,6 +74,8 @@ pub(crate) struct TreeWatch {
     members: BTreeMap<u32, Member>,
     discovery: Discovery,
     quiet: Quiet,
+    /// Sleeping members of other control groups than ours.
+    strays: BTreeSet<u32>,
     /// Trees of which some member ran between the last two looks at it, sorted.
     awake: Vec<u32>,
     budget: Budget,
@@ -93,6 +95,7 @@ impl TreeWatch {
             members: BTreeMap::new(),
             discovery: Discovery::new(),
             quiet: Quiet::new(),
+            strays: BTreeSet::new(),
             awake: Vec::new(),
             budget: Budget::new((limit / 8).min(DESCRIPTORS)),
             buffer: vec![0; BUFFER],
@@ -113,7 +116,7 @@ impl TreeWatch {
             return Arc::default();
         }
         // In this order: what happens from here on counts for the next time.
-        let all = self.members.len() <= FEW || self.quiet.is_over(&mut self.buffer);
+        let all = self.members.len() <= FEW || self.quiet.is_over(!self.strays.is_empty(), &mut self.buffer);
         if same && !all && self.awake.is_empty() {
             return Arc::clone(&self.readings);
         }
@@ -201,6 +204,13 @@ impl TreeWatch {
             let look = member.refresh(now, &mut self.budget, &mut self.buffer);
             if !member.asleep {
                 awake.push(member.main);
+            } else if member.is_to_be_placed(now) {
+                // Where those are who are awake does not matter: they are looked at every time.
+                if self.quiet.has(member.pid) {
+                    self.strays.remove(&member.pid);
+                } else {
+                    self.strays.insert(member.pid);
+                }
             }
             if look == Look::Same {
                 continue;
@@ -212,6 +222,7 @@ impl TreeWatch {
                 tree.begin();
             }
         }
+        self.strays.retain(|pid| self.members.contains_key(pid));
         awake.sort_unstable();
         awake.dedup();
         self.awake = awake;
@@ -370,6 +381,20 @@ mod tests {
         assert_eq!(before.1, after.1);
         assert!(!Arc::ptr_eq(&before.1, &after.1), "who has run has another list");
         assert!(!sleep(&subject.watch, 1));
+    }
+
+    #[test]
+    fn sleepers_of_other_control_groups_are_known_until_they_are_gone() {
+        let mut subject = Subject::run("sleep 600 & wait");
+        subject.until(|watch| sleep(watch, 2));
+        assert!(subject.watch.strays.is_empty());
+        let mut subject = Subject::run("sleep 600 & wait");
+        subject.watch.quiet.move_away();
+        subject.until(|watch| sleep(watch, 2));
+        assert_eq!(subject.watch.strays.len(), 2);
+        subject.watch.read(&[]);
+        subject.look(true);
+        assert!(subject.watch.strays.is_empty());
     }
 
     #[test]
