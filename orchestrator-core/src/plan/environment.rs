@@ -20,6 +20,12 @@ struct Entry {
 }
 
 impl Environment {
+    /// An empty one with room for so many entries and bytes.
+    #[must_use]
+    pub fn with_room(entries: usize, bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), entries: Vec::with_capacity(entries) }
+    }
+
     /// Sets a value.
     pub fn set(&mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) {
         self.set_with(name.as_ref(), |bytes| bytes.extend_from_slice(value.as_ref().as_bytes()));

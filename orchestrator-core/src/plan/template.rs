@@ -221,7 +221,9 @@ impl Placeholders<'_> {
     /// The facts as environment variables: `ORCHESTRATOR_INPUT_FILE` and so on, one for each placeholder. An attempt that
     /// has no private place to write to (its paths are empty) better gets no name for it than a wrong one.
     pub fn environment(&self) -> Environment {
-        let mut environment = Environment::default();
+        // Names and numbers take some 500 bytes; the paths of the input and of the output come three times at most.
+        let paths = 3 * (self.input_file.as_os_str().len() + self.output_file.as_os_str().len());
+        let mut environment = Environment::with_room(Placeholder::ALL.len() + 4, 640 + paths);
         let is_private =
             |it| matches!(it, Placeholder::OutputFile | Placeholder::OutputDir | Placeholder::TempDir);
         let has_private = !self.output_dir.as_os_str().is_empty();
