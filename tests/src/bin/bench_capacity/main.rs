@@ -1,8 +1,8 @@
 //! The control law against every fixed number and other rivals on the simulated workloads.
 //!
-//! `bench_capacity [--write FILE] [FIRST LAST]` makes the table over these seeds (3–8 unless given: the constants of the
-//! law were set on seeds 1 to 8) and prints it, or puts it between the marks in a document. After `universes` the same for
-//! universes made up at random (1001–1200 unless given).
+//! `bench_capacity [--write FILE] [FIRST LAST]` makes the table over these seeds (21–26 unless given: the constants of
+//! the law were set on seeds 1 to 12) and prints it, or puts it between the marks in a document. After `universes` the same for
+//! universes made up at random (3001–3200 unless given).
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 use std::fs;
@@ -21,9 +21,9 @@ fn main() -> ExitCode {
     let mut seeds = words.iter().filter_map(|word| word.parse().ok());
     let (first, last) = (seeds.next(), seeds.next());
     let (begin, table) = if words.iter().any(|word| word == "universes") {
-        (BEGIN_UNIVERSES, render_universes(first.unwrap_or(1001)..=last.unwrap_or(1200)))
+        (BEGIN_UNIVERSES, render_universes(first.unwrap_or(3001)..=last.unwrap_or(3200)))
     } else {
-        (BEGIN, render(first.unwrap_or(3)..=last.unwrap_or(8)))
+        (BEGIN, render(first.unwrap_or(21)..=last.unwrap_or(26)))
     };
     let Some(file) = file else {
         println!("{table}");
