@@ -133,6 +133,11 @@ impl History {
         }
     }
 
+    /// The limit was cut: what was completed before says nothing about what follows.
+    pub(super) fn cut(&mut self) {
+        self.lately = Count::default();
+    }
+
     /// A smaller concurrency at which clearly more tasks were completed than are now; the best of them. What runs goes on
     /// to end as before when more are started, unless they are in each other's way.
     pub(super) fn more_done(&self, running: f64, wall: f64) -> Option<Better> {
@@ -140,7 +145,8 @@ impl History {
         if here.over < wall.max(COUNTED_FOR) {
             return None;
         }
-        let gains = [here, self.lately].into_iter().filter_map(|present| self.more_than(present, running));
+        let gains = [here, self.lately].into_iter().filter(|present| present.over > 0.0);
+        let gains = gains.filter_map(|present| self.more_than(present, running));
         gains.max_by(|a, b| a.gain.total_cmp(&b.gain))
     }
 

@@ -152,7 +152,12 @@ impl Control {
         ControlState {
             completed: self.records.to_vec(),
             growth: self.growth.state(),
-            at_once: self.limit.helped(),
+            // A run too short to grow takes nothing back from what an earlier one found.
+            at_once: self.limit.helped().max(if self.limit.known() > 1.0 {
+                self.limit.known() / AGAIN
+            } else {
+                1.0
+            }),
         }
     }
 

@@ -241,6 +241,11 @@ impl ThroughputLimit {
         self.helped
     }
 
+    /// What an earlier run made worth a try, until it proves wrong; 1 then.
+    pub(super) fn known(&self) -> f64 {
+        self.known
+    }
+
     pub(super) fn completed(&mut self) {
         self.completed_since += 1.0;
         self.counted += 1.0;
@@ -399,6 +404,7 @@ impl ThroughputLimit {
         let share = (1.0 / fewer.gain).clamp(DROP_AT_ONCE.0, DROP_AT_ONCE.1);
         self.limit = fewer.running.max(share * epoch.running).max(fewest(moment.cores));
         self.proved_wrong();
+        self.history.cut();
         self.completed_since = 0.0;
     }
 

@@ -22,6 +22,9 @@ const FROZEN_SHARE: f64 = 0.6;
 const GIVE_WAY_ABOVE: f64 = 1.0;
 /// Seconds between two such evictions.
 const BETWEEN_EVICTIONS: f64 = 5.0;
+/// The same where memory is far over the threshold: what is evicted takes a moment to give its own back, however often is
+/// looked.
+const BETWEEN_URGENT: f64 = 1.0;
 /// Seconds added to an attempt's age when its growth is judged.
 const YOUTH: f64 = 5.0;
 
@@ -79,7 +82,11 @@ impl Net {
         }
         let eldest = fleet.keys().next();
         let others = || fleet.iter().filter(|(attempt, _)| Some(*attempt) != eldest);
+        let since_last = self.last_eviction.map_or(f64::INFINITY, |last| surplus.now - last);
         if surplus.memory > EVICT_ABOVE {
+            if since_last < BETWEEN_URGENT {
+                return None;
+            }
             let growth = |member: &Member| member.rss() / (surplus.now - member.since + YOUTH);
             return others()
                 .max_by(|(_, a), (_, b)| growth(a).total_cmp(&growth(b)))
@@ -88,8 +95,7 @@ impl Net {
         let frozen = fleet.values().filter(|member| member.frozen == Some(FrozenFor::Memory)).count();
         let many = frozen as f64 >= (FROZEN_SHARE * fleet.len() as f64).max(2.0);
         let stuck = frozen > 0 && active(fleet) <= 1 && surplus.memory > GIVE_WAY_ABOVE;
-        let lately = self.last_eviction.is_some_and(|last| surplus.now - last <= BETWEEN_EVICTIONS);
-        if lately || !(many || stuck) {
+        if since_last <= BETWEEN_EVICTIONS || !(many || stuck) {
             return None;
         }
         let work =

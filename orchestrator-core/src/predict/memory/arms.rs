@@ -97,7 +97,7 @@ pub(super) struct Failures {
 }
 
 impl Failures {
-    /// Failed attempts a task that are usual, and how many tasks' worth of them are assumed at first.
+    /// Failed attempts a task that are usual (above what is accepted of a single ladder: first results fail more often), and how many tasks' worth of them are assumed at first.
     const USUAL: f64 = 0.03;
     const ASSUMED: f64 = 20.0;
     /// A task weighs this much less than its successor.
