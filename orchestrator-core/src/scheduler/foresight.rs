@@ -160,10 +160,10 @@ impl Scheduler {
         // More than the machine may give to all would keep it from ever being started beside anything.
         let most = control.allowed_memory().max(outgrown + 1.0);
         let reserved = control.reserve_at_least(candidate, (reserved.0 as f64).min(most));
-        if reserved <= before {
+        let reserved = Bytes(reserved as u64);
+        if reserved.0 as f64 <= before {
             return;
         }
-        let reserved = Bytes(reserved as u64);
         self.record(Fact::ReservationRaised { attempt, task, used, reserved, evicted, at: now });
     }
 }
