@@ -6,7 +6,7 @@ use super::TerminationReason;
 use crate::metrics::Usage;
 use crate::outlook::Promise;
 use crate::view::{RunningAttempt, Snapshot};
-use crate::{AttemptId, SlotId, TaskId, Timestamp};
+use crate::{AttemptId, Bytes, SlotId, TaskId, Timestamp};
 
 /// Where a live attempt stands.
 #[derive(Clone, Debug)]
@@ -60,8 +60,10 @@ pub(super) struct Attempt {
     pub(super) promise: Option<Promise>,
     /// Bytes that it publishes, once they were inspected.
     pub(super) output: Option<u64>,
-    /// What it used, once its process has ended; unknown of one that ended in an earlier run.
+    /// What it used as far as others learn from it, once its process has ended; unknown of one that ended in an earlier run.
     pub(super) usage: Option<Usage>,
+    /// The most memory that it was seen to hold.
+    pub(super) held: Option<Bytes>,
     /// The last sign of progress: CPU time, bytes and calls of I/O, and when they last changed.
     pub(super) progress: Option<(Duration, u64, Timestamp)>,
     /// The longest time without a sign of progress.
@@ -87,10 +89,22 @@ impl Attempt {
             promise: None,
             output: None,
             usage: None,
+            held: None,
             progress: None,
             pause: Duration::ZERO,
             suspected: false,
             timer: None,
+        }
+    }
+
+    /// What others learn from its usage. A process shares the host's memory until it is its program, so that the kernel
+    /// counts it with the host's peak at least: of one that needed less, what was seen of it is nearer the truth.
+    pub(super) fn learned_from(&self, usage: Usage, own_peak: Bytes) -> Usage {
+        match self.held {
+            Some(held) if usage.peak_rss <= own_peak && held < usage.peak_rss => {
+                Usage { peak_rss: held, ..usage }
+            }
+            _ => usage,
         }
     }
 
@@ -139,5 +153,24 @@ impl super::Scheduler {
                 frozen: one.frozen.is_some(),
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_the_kernel_can_only_say_what_the_host_held_what_was_seen_is_learned() {
+        let peak = |held: Option<u64>, kernel: u64| {
+            let mut attempt = Attempt::new(TaskId(1), SlotId(1), false, Timestamp(0));
+            attempt.held = held.map(Bytes);
+            let usage = Usage { peak_rss: Bytes(kernel), ..Usage::default() };
+            attempt.learned_from(usage, Bytes(16_000)).peak_rss.0
+        };
+        assert_eq!(peak(Some(1_000), 15_800), 1_000);
+        assert_eq!(peak(None, 15_800), 15_800, "nobody looked");
+        assert_eq!(peak(Some(1_000), 16_001), 16_001, "its own");
+        assert_eq!(peak(Some(18_000), 15_800), 15_800, "a tree's sum is not one process's peak");
     }
 }

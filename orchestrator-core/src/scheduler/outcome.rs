@@ -68,13 +68,14 @@ impl Scheduler {
         now: Timestamp,
     ) {
         let Some(attempt) = self.live.get_mut(&id).filter(|attempt| attempt.holds_process()) else { return };
-        attempt.usage = Some(usage);
+        let learned = attempt.learned_from(usage, self.system.own_peak);
+        attempt.usage = Some(learned);
         if let Some(from) = attempt.frozen.take() {
             attempt.still += now.since(from);
         }
         let (task, stop) = (attempt.task, attempt.stop.take());
         self.release_slot(id);
-        self.law_hears_exit(id, stop.is_some(), status, oom, &usage, now);
+        self.law_hears_exit(id, stop.is_some(), status, oom, &learned, now);
         if oom && stop.is_none() {
             self.raise_reservation(id, task, usage.peak_rss, false, now);
         }
@@ -84,7 +85,7 @@ impl Scheduler {
         match &stop {
             Some(stop) if matches!(stop.cause, StopCause::Terminate(_)) => self.calibration.dropped(id),
             _ => {
-                if self.calibration.exited(id, &usage, succeeded) {
+                if self.calibration.exited(id, &learned, succeeded) {
                     self.note_baseline();
                 }
             }

@@ -77,10 +77,11 @@ impl Scheduler {
     /// Progress is CPU time, bytes of I/O or calls of I/O (context switches alone are a poller's, not progress).
     pub(super) fn watch_progress(&mut self, sample: &ProcessSample, now: Timestamp) {
         let limit = self.policy.timeouts.stuck.map(HumanDuration::get);
-        let Some(attempt) = self.live.get_mut(&sample.attempt).filter(|attempt| attempt.frozen.is_none())
-        else {
+        let Some(attempt) = self.live.get_mut(&sample.attempt) else { return };
+        attempt.held = attempt.held.max(Some(sample.rss));
+        if attempt.frozen.is_some() {
             return;
-        };
+        }
         let io = sample.read_bytes.0 + sample.write_bytes.0 + sample.read_ops + sample.write_ops;
         match attempt.progress {
             Some((cpu, seen, since)) if cpu == sample.cpu_time && seen == io => {
