@@ -89,7 +89,8 @@ pub enum FilesEvent {
 /// Scans, private outputs, validation, publication. All calls return at once; answers through the sink. The two that
 /// answer directly, `inspect` and `prepare`, cost a few system calls and are made just before a launch.
 pub trait Files: Send {
-    /// Looks at an input just before its launch: its fingerprint, and whether it can be opened for reading.
+    /// Looks at an input just before its launch: its fingerprint, and whether it can be read (by its mode, or by opening it
+    /// where that does not say).
     ///
     /// # Errors
     /// `InputVanished`, `InputUnreadable`, or `Spawn` when the machine is short of something.
