@@ -21,7 +21,7 @@ use orchestrator_runtime::{
     LaunchSettings, Rooms, RunEnd, Settings, Sinks, SystemClock, Thresholds, channel,
 };
 use orchestrator_store::{Loaded, OpenOptions, Retention, RunInfo, StateDir, StoreGuard};
-use orchestrator_sysmon::SystemProbe;
+use orchestrator_sysmon::{SystemProbe, topology};
 
 use crate::ceiling::Ceiling;
 use crate::errors::Failure;
@@ -285,6 +285,7 @@ fn settings(config: &Config, program: &Path, state_id: String, run: RunId) -> Se
         },
         durability: config.output.durability,
         keep_output: config.logging.keep,
+        topology: topology::usable(),
         suspend_self: Box::new(crate::signals::suspend_self),
     }
 }

@@ -10,6 +10,7 @@ pub mod config;
 pub mod ids;
 pub mod metrics;
 pub mod outlook;
+pub mod placement;
 pub mod plan;
 pub mod predict;
 pub mod scheduler;

@@ -17,6 +17,7 @@ use super::signal::Signal;
 use super::tree::{Entry, Kind, Meaning, Node, join, meaning};
 use super::units::{ByteSize, HumanDuration, Percent};
 use super::values::{GlobPattern, Limit, RetryCause, Threshold, TimeLimit};
+use crate::placement::Placement;
 use crate::plan::template::{Template, TemplateError};
 
 /// One walk over a tree.
@@ -291,6 +292,7 @@ fn parse_format(format: Option<&str>, value: &Value) -> Result<(), ValueError> {
         RetryCause::FORMAT => parsed::<RetryCause>(value),
         GlobPattern::FORMAT => parsed::<GlobPattern>(value),
         Limit::FORMAT => parsed::<Limit>(value),
+        Placement::FORMAT => parsed::<Placement>(value),
         Sha256::FORMAT => parsed::<Sha256>(value),
         Template::FORMAT | "path-template" => parsed::<Template>(value),
         _ => Ok(()),

@@ -64,6 +64,9 @@ pub enum ValueError {
     /// Not a concurrency limit.
     #[error("`{0}` is not a number of processes: write a whole number from 1, or auto")]
     Limit(String),
+    /// Not a placement.
+    #[error("`{0}` is not a placement: write auto, none, node, core, or core:2 for two CPUs each")]
+    Placement(String),
     /// Not a hash.
     #[error("`{0}` is not a SHA-256: write its 64 hexadecimal digits, as sha256sum prints them")]
     Sha256(String),

@@ -107,7 +107,7 @@ const REST: &str = "\
 #  inputs: 3
 
 # Bounds on the number of processes at a time; mode: auto follows the machine, calibrated the capacity plugins alone, fixed
-# always runs max.
+# always runs max. placement: auto, none, node, core or core:2 says which CPUs each process is given.
 #concurrency:
 #  min: 1
 #  max: auto
@@ -115,6 +115,7 @@ const REST: &str = "\
 #  caution: 2.0
 #  freeze: true
 #  evict: true
+#  placement: auto
 
 # What is learned from finished files about those to come: off, run (anew each time), across_runs.
 #learn: across_runs

@@ -4,6 +4,7 @@ use super::attempt::Attempt;
 use super::{Command, Fact, Scheduler, TaskState};
 use crate::capacity::control::Hold;
 use crate::capacity::{Bound, CapacityDecision};
+use crate::placement::Needs;
 use crate::plan::order::spread_quantile;
 use crate::{AttemptId, TaskId, Timestamp};
 
@@ -157,6 +158,8 @@ impl Scheduler {
         self.record(Fact::AttemptPlanned { attempt, task, number, slot, calibrating, at: now });
         self.live.insert(attempt, Attempt { promise, ..Attempt::new(task, slot, calibrating, now) });
         self.law_plans(attempt, task, now);
-        self.commands.push(Command::Launch { attempt, task, number, slot, path });
+        let place = self.placer.place(attempt, || Needs::promised(promise.as_ref()));
+        let cpus = place.map(|place| place.cpus.clone());
+        self.commands.push(Command::Launch { attempt, task, number, slot, path, cpus });
     }
 }

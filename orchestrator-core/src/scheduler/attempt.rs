@@ -151,6 +151,7 @@ impl super::Scheduler {
                 calibrating: one.calibrating,
                 stopping: one.stop.is_some(),
                 frozen: one.frozen.is_some(),
+                place: self.placer.place_of(attempt).cloned(),
             })
             .collect()
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{InputPath, OutputRecord};
+use crate::placement::CpuSet;
 use crate::predict::Suspicion;
 use crate::{AttemptId, Bytes, SlotId, TaskId, Timestamp};
 
@@ -30,6 +31,8 @@ pub enum Command {
         slot: SlotId,
         /// Path relative to the input directory.
         path: InputPath,
+        /// The only processors that it may run on; `None` leaves it all that the host may use.
+        cpus: Option<CpuSet>,
     },
     /// Stop the attempt's process tree. Answer: `AttemptExited`.
     Stop {

@@ -4,6 +4,7 @@ use super::policy::Policy;
 use super::{ExitStatus, FailureReason, Fingerprint, InputPath, OutputFault, OutputRecord, ProcessIdentity};
 use crate::AttemptId;
 use crate::metrics::{ProcessSample, SystemSample, Usage};
+use crate::placement::Topology;
 
 /// One file that a scan found.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -117,6 +118,8 @@ pub enum Event {
     Ticked,
     /// Somebody asked to stop.
     StopRequested(StopLevel),
+    /// The processors that may be used were read: just after `RunStarted`, or because they have changed.
+    TopologyRead(Topology),
     /// The configuration was read again: limits, retry, timeouts and halt policy change at once.
     PolicyChanged(Box<Policy>),
 }

@@ -248,6 +248,7 @@ impl Scheduler {
         }
         if let Some(slot) = attempt.slot.take() {
             self.slots.give_back(slot);
+            self.placer.release(id);
             self.holding -= 1;
         }
     }

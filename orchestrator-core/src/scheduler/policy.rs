@@ -7,6 +7,7 @@ use crate::capacity::{CalibrationPlan, CapacityLimits};
 use crate::config::model::{
     ConcurrencyMode, Config, Durability, Halt, LeakPolicy, ResumeKey, Retry, Timeouts,
 };
+use crate::placement::Placement;
 
 /// The class of the bundled capacity plugin.
 const SYSTEM_RESOURCE_CAPACITY: &str = "SystemResourceCapacity";
@@ -20,6 +21,8 @@ pub struct Policy {
     pub limits: CapacityLimits,
     /// The control law's rules, where it decides (`concurrency.mode: auto`); its `min` and `max` are those of `limits`.
     pub law: Option<ControlRules>,
+    /// Which processors an attempt is given.
+    pub placement: Placement,
     /// Share of the output file system that may be filled, 0–1 (`resource_limits.disk_usage_threshold_percent`).
     pub disk_threshold: f64,
     /// Instances of the bundled plugin that looks at CPU, memory and disk, as the control law does: their surplus stops no
@@ -64,6 +67,7 @@ impl Policy {
                 fixed: config.concurrency.mode == ConcurrencyMode::Fixed,
             },
             law: ControlRules::in_force(config),
+            placement: config.concurrency.placement,
             disk_threshold: ControlRules::of(config).disk_threshold,
             covered: config
                 .plugins

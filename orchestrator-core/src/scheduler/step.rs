@@ -17,6 +17,7 @@ use crate::capacity::{Answers, Baseline, Calibration};
 use crate::config::model::ResumeKey;
 use crate::metrics::{ProcessSample, SystemSample};
 use crate::outlook::Outlook;
+use crate::placement::Placer;
 use crate::predict::{RunTimes, Watches};
 use crate::{SlotId, TaskId, Timestamp};
 
@@ -63,6 +64,8 @@ pub struct Scheduler {
     pub(super) answers: Answers,
     /// The control law, where it decides.
     pub(super) control: Option<Control>,
+    /// Which processors attempts are given.
+    pub(super) placer: Placer,
     /// Input sizes by task, as far as they were told; `u64::MAX` = unknown.
     pub(super) input_sizes: Vec<u64>,
     /// The task that came next and did not fit, and since when.
@@ -122,6 +125,7 @@ impl Scheduler {
             queue: Queue::starting_at(tasks.restored_len()),
             answers,
             control,
+            placer: Placer::new(policy.placement),
             input_sizes: Vec::new(),
             head: None,
             now: Timestamp::default(),
@@ -205,6 +209,7 @@ impl Scheduler {
             // The wish is spent, whether the tick came in time or a little early: it is said again.
             Event::Ticked => self.wake_at = None,
             Event::StopRequested(level) => self.stop_requested(level, now),
+            Event::TopologyRead(topology) => self.placer.set_topology(topology),
             Event::PolicyChanged(policy) => self.policy_changed(*policy, now),
         }
     }
@@ -356,6 +361,7 @@ impl Scheduler {
 
     fn policy_changed(&mut self, policy: Policy, now: Timestamp) {
         self.answers.set_limits(policy.limits);
+        self.placer.set_rule(policy.placement);
         // What the rooms were built for holds for the whole run.
         self.policy = Policy {
             has_output: self.policy.has_output,
@@ -391,6 +397,7 @@ impl Scheduler {
             && !self.finished
             && self.spawn_backoff.is_none_or(|_| !self.mode.admits() || !self.has_waiting())
         {
+            debug_assert!(self.placer.is_idle(), "a place is held by nobody");
             self.finished = true;
             self.commands.push(Command::Finish);
         }

@@ -8,6 +8,7 @@ use crate::capacity::bottleneck::BoundShare;
 use crate::capacity::{Baseline, CapacityDecision};
 use crate::metrics::SystemSample;
 use crate::outlook::{Eta, Forecast};
+use crate::placement::Place;
 use crate::predict::AmountPrediction;
 use crate::scheduler::{Counts, InputPath, Scheduler};
 use crate::{AttemptId, SlotId, Timestamp};
@@ -33,6 +34,9 @@ pub struct RunningAttempt {
     /// Whether it stands still for now.
     #[serde(default)]
     pub frozen: bool,
+    /// Where it runs; absent where it may use all that the host may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
 }
 
 /// The state of a run at one moment: what the progress view, `status` and the JSON stream show.

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use orchestrator_core::placement::{Cpu, Topology};
 use orchestrator_core::scheduler::{Command, Event, Fact, OutputRecord, Restored, RunFault, Scheduler};
 use orchestrator_core::{AttemptId, TaskId, Timestamp};
 
@@ -75,6 +76,9 @@ impl<'a> Run<'a> {
         self.world.end_orphans();
         self.world.plan_events();
         let mut ending = self.hear(Event::RunStarted)?;
+        if ending.is_none() {
+            ending = self.hear(Event::TopologyRead(two_nodes()))?;
+        }
         let ledger = &*self.ledger;
         self.world.scan(|path| ledger.rows.values().any(|row| row.path == *path));
         let mut turns = 0;
@@ -374,6 +378,12 @@ impl<'a> Run<'a> {
         }
         Ending::Crashed
     }
+}
+
+/// Two memory nodes with two processors each.
+fn two_nodes() -> Topology {
+    let cpu = |id: u32| Cpu { id, core: id, cache: id / 2 * 2, node: id / 2 };
+    Topology::new((0..4).map(cpu).collect(), &[])
 }
 
 /// Whose voice an event is.

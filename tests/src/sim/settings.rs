@@ -9,6 +9,7 @@ use orchestrator_core::config::model::{
 };
 use orchestrator_core::config::units::HumanDuration;
 use orchestrator_core::config::values::{RetryCause, Threshold, TimeLimit};
+use orchestrator_core::placement::Placement;
 use orchestrator_core::scheduler::{FailureCategory, Policy};
 
 use super::chance::Chance;
@@ -148,6 +149,7 @@ impl Settings {
         Policy {
             limits: limits(chance),
             law: (self.law && chance.hits(850)).then(|| rules(chance)),
+            placement: chance.pick(&[Placement::Auto, Placement::None, Placement::Node, Placement::Core(1)]),
             disk_threshold: ControlRules::default().disk_threshold,
             covered: Vec::new(),
             capacity_plugins: self.plugins,

@@ -73,6 +73,8 @@ impl Cradle {
             directory: std::ptr::null(),
             argv: std::ptr::null(),
             envp: std::ptr::null(),
+            cpus: std::ptr::null(),
+            cpu_bytes: 0,
         };
         let (here, errno) = (AtomicU32::new(0), AtomicI32::new(0));
         let birth = Birth { call, streams: [0; 3], open_files: None, here, errno };
@@ -237,6 +239,11 @@ mod x86_64 {
         unsafe {
             if let Err(errno) = system(libc::SYS_setpgid, [0; 4]) {
                 return errno;
+            }
+            if !birth.call.cpus.is_null() {
+                let (bytes, cpus) = (birth.call.cpu_bytes as i64, address(birth.call.cpus.cast()));
+                // Processors that are gone meanwhile leave it those of the host.
+                let _placed = system(libc::SYS_sched_setaffinity, [0, bytes, cpus, 0]);
             }
             if let Some(limit) = &birth.open_files {
                 let limit = address((&raw const *limit).cast());

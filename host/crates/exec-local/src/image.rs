@@ -10,6 +10,7 @@ use std::ptr;
 use std::sync::Arc;
 
 use libc::c_char;
+use orchestrator_core::placement::CpuSet;
 use orchestrator_ports::{ChildSettings, Launch};
 
 use crate::program;
@@ -69,6 +70,8 @@ impl Common {
 #[derive(Debug, Default)]
 pub(crate) struct Image {
     common: Option<Arc<Common>>,
+    /// The processors of the launch, if it is given any.
+    cpus: Option<CpuSet>,
     /// Program, working directory, arguments, environment of the launch: each ended by a NUL.
     bytes: Vec<u8>,
     /// Where each string begins in `bytes`.
@@ -91,6 +94,9 @@ pub(crate) struct Call {
     pub(crate) argv: *const *const c_char,
     /// Ends with null.
     pub(crate) envp: *const *const c_char,
+    /// The bits of its processors, and how many bytes they are; null for the host's own.
+    pub(crate) cpus: *const u64,
+    pub(crate) cpu_bytes: usize,
 }
 
 impl Image {
@@ -114,6 +120,7 @@ impl Image {
             }
         }
         self.common = Some(common);
+        self.cpus.clone_from(&launch.cpus);
         Ok(self.point(launch.args.len() + 1, directory.is_some()))
     }
 
@@ -132,7 +139,10 @@ impl Image {
             pointers.extend(common.entries.iter().map(|entry| entry.as_ptr()));
         }
         pointers.push(ptr::null());
+        let cpus = self.cpus.as_ref().map(CpuSet::words);
         Call {
+            cpus: cpus.map_or(ptr::null(), <[u64]>::as_ptr),
+            cpu_bytes: cpus.map_or(0, size_of_val),
             program: at(&head[0]),
             directory: if has_directory { at(&head[1]) } else { ptr::null() },
             argv: pointers.as_ptr(),
@@ -174,6 +184,7 @@ mod tests {
             stdout: OutputSink::Null,
             stderr: OutputSink::Null,
             settings,
+            cpus: None,
         }
     }
 

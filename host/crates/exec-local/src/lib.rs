@@ -17,6 +17,7 @@
 )]
 
 mod abandon;
+mod affinity;
 mod bell;
 mod birth;
 mod capture;

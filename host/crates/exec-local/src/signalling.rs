@@ -124,6 +124,7 @@ mod tests {
             stdout: OutputSink::Null,
             stderr: OutputSink::Null,
             settings: Arc::new(ChildSettings::default()),
+            cpus: None,
         })
     }
 

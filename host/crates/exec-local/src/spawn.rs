@@ -23,7 +23,7 @@ use crate::image::Common;
 use crate::nursery::{Nursery, Occupied, Outcome};
 use crate::streams::{Stream, Streams};
 use crate::ticks::Ticks;
-use crate::{fault, program, reap, registry, signal};
+use crate::{affinity, fault, program, reap, registry, signal};
 
 /// How processes are started.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -155,10 +155,13 @@ impl Spawner {
         let mut command = command(launch);
         let [stdin, stdout, stderr] = streams;
         command.stdin(stdin).stdout(stdout).stderr(stderr);
+        // What is started inherits the processors of this thread.
+        let confined = launch.cpus.as_ref().and_then(affinity::confine);
         let mut children = registry::lock();
         let child = command.spawn().map_err(|error| program_fault(&error, launch))?;
         // The child's copies of the streams must not stay open here: a pipe would never end.
         drop(command);
+        drop(confined);
         let pid = child.id();
         let pidfd = match signal::as_pid(pid).map(|pid| pidfd_open(pid, PidfdFlags::empty())) {
             Some(Ok(pidfd)) => pidfd,

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use orchestrator_core::AttemptId;
 use orchestrator_core::metrics::Usage;
+use orchestrator_core::placement::CpuSet;
 use orchestrator_core::plan::Environment;
 use orchestrator_core::scheduler::{ExitStatus, ProcessIdentity, SpawnFault};
 
@@ -66,6 +67,9 @@ pub struct Launch {
     pub stderr: OutputSink,
     /// What is common to all.
     pub settings: Arc<ChildSettings>,
+    /// The only processors that it may run on, from its first instruction; `None` leaves it the host's. A set that the
+    /// machine does not have (any more) is passed over.
+    pub cpus: Option<CpuSet>,
 }
 
 /// Which processes a signal is for.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use orchestrator_core::AttemptId;
 use orchestrator_core::metrics::{ProcessSample, SystemSample};
+use orchestrator_core::placement::Topology;
 use orchestrator_core::scheduler::ProcessIdentity;
 
 /// One attempt to be sampled.
@@ -29,6 +30,10 @@ pub trait Probe: Send {
     /// if none of them has run in between, as far as the probe can tell: the figures are the same as well, and what was
     /// found out about them by other ways still holds. Where that is so of all, the whole reading is the one of before.
     fn processes(&mut self, targets: &[ProbeTarget]) -> Arc<Vec<TreeReading>>;
+    /// The processors that we may use, when they are not those that were read at the start or told last.
+    fn topology(&mut self) -> Option<Topology> {
+        None
+    }
     /// CPU time that all readings together have cost so far; zero where it is not known.
     fn cpu(&self) -> Duration {
         Duration::ZERO

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use orchestrator_core::metrics::SystemSample;
+use orchestrator_core::placement::Topology;
 use orchestrator_ports::{Probe, ProbeTarget, TreeReading};
 
 use crate::inbox::{Message, Post};
@@ -18,6 +19,8 @@ pub(crate) struct Collected {
     pub(crate) processes: Arc<Vec<TreeReading>>,
     /// Those of them that are not the same as in the reading before.
     pub(crate) news: Vec<TreeReading>,
+    /// The processors, when they are not those of before.
+    pub(crate) topology: Option<Topology>,
     /// CPU time that all readings together have cost so far.
     pub(crate) cost: Duration,
 }
@@ -100,7 +103,8 @@ fn collect(mut probe: Box<dyn Probe>, work: &Receiver<Vec<ProbeTarget>>, inbox: 
         let (system, processes) = (probe.system(), probe.processes(&targets));
         let news = news(&before, &processes);
         before = Arc::clone(&processes);
-        let collected = Collected { system, processes, news, cost: probe.cpu() };
+        let topology = probe.topology();
+        let collected = Collected { system, processes, news, topology, cost: probe.cpu() };
         if !inbox.send(Message::Collected(collected)) {
             return;
         }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use orchestrator_core::config::model::KillMode;
 use orchestrator_core::metrics::Usage;
+use orchestrator_core::placement::CpuSet;
 use orchestrator_core::plan::template::Placeholders;
 use orchestrator_core::plan::{CommandPlan, log_path};
 use orchestrator_core::scheduler::{
@@ -71,6 +72,7 @@ pub(crate) struct LaunchOrder {
     pub(crate) number: u32,
     pub(crate) slot: SlotId,
     pub(crate) path: InputPath,
+    pub(crate) cpus: Option<CpuSet>,
 }
 
 /// The hands of a run.
@@ -140,6 +142,7 @@ impl Hands {
             stdout: self.sink(call.stdout, order.attempt, "stdout"),
             stderr: self.sink(call.stderr, order.attempt, "stderr"),
             settings: self.child_settings(call.working_directory),
+            cpus: order.cpus.clone(),
         }
     }
 

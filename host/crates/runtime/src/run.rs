@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use orchestrator_core::capacity::control::ControlState;
 use orchestrator_core::config::model::{Durability, KeepOutput};
+use orchestrator_core::placement::Topology;
 use orchestrator_core::scheduler::{RunFault, ScanReport, Scheduler};
 use orchestrator_core::view::Snapshot;
 use orchestrator_ports::{Clock, Executor, Files, Plugins, Probe, Store, Subscriber};
@@ -49,6 +50,8 @@ pub struct Settings {
     pub durability: Durability,
     /// Whether captured output of successes is kept.
     pub keep_output: KeepOutput,
+    /// The processors that may be used.
+    pub topology: Topology,
     /// Suspends this very process until SIGCONT (after our children were suspended).
     pub suspend_self: Box<dyn Fn() + Send>,
 }

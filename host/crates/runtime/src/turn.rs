@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use orchestrator_core::config::model::KeepOutput;
 use orchestrator_core::metrics::{Metrics, names};
+use orchestrator_core::placement::Topology;
 use orchestrator_core::scheduler::{Command, Event, Fact, FailureReason, Scheduler, StopLevel};
 use orchestrator_core::{AttemptId, Timestamp};
 use orchestrator_ports::{
@@ -56,6 +57,8 @@ pub(crate) struct Turner {
     /// Whether the last round brought answers of capacity plugins.
     capacity_answered: bool,
     ticks: Ticks,
+    /// The processors as they were read at the start, until the run begins.
+    topology: Topology,
     /// Publications asked for and not answered, and whether any came since the last flush.
     publishing: usize,
     unflushed: bool,
@@ -101,6 +104,7 @@ impl Turner {
             round: 0,
             capacity_answered: false,
             ticks: Ticks::default(),
+            topology: settings.topology,
             publishing: 0,
             unflushed: false,
             abort: None,
@@ -111,6 +115,8 @@ impl Turner {
     /// Starts: settles what earlier runs left open, and scans.
     pub(crate) fn begin(&mut self) {
         self.step(Event::RunStarted);
+        let topology = std::mem::take(&mut self.topology);
+        self.step(Event::TopologyRead(topology));
         self.hands.files.scan();
         self.collect();
         self.settle();
@@ -353,6 +359,9 @@ impl Turner {
     /// A reading arrived: the scheduler hears it, the history keeps it, the plugins begin a round.
     fn collected(&mut self, collected: Collected) {
         self.collector.arrived(&collected);
+        if let Some(topology) = collected.topology {
+            self.step(Event::TopologyRead(topology));
+        }
         // What ended while the reading was made has been accounted for whole.
         let readings = self.hands.in_flight(collected.processes);
         let news = self.hands.in_flight(Arc::new(collected.news));
@@ -440,8 +449,8 @@ impl Turner {
 
     fn perform(&mut self, command: Command) {
         match command {
-            Command::Launch { attempt, task, number, slot, path } => {
-                let order = LaunchOrder { attempt, task, number, slot, path };
+            Command::Launch { attempt, task, number, slot, path, cpus } => {
+                let order = LaunchOrder { attempt, task, number, slot, path, cpus };
                 if let Err(reason) = self.hands.launch(&order) {
                     self.local.push_back(Event::LaunchFailed { attempt, reason });
                 }

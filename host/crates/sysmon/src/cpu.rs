@@ -46,6 +46,11 @@ impl CpuWatch {
         Self { stat, levels, usable, again: Instant::now() + LIMITS_EVERY, last, percent: 0.0, metered }
     }
 
+    /// The processors of our affinity mask, as last looked at.
+    pub(crate) fn processors(&self) -> &[usize] {
+        &self.usable.processors
+    }
+
     /// Usable cores now, and the share of them that was in use since the last reading, 0–100.
     ///
     /// The share is that of the processors of our affinity mask (`/proc/stat`: everything but idle and iowait; stolen
@@ -109,7 +114,7 @@ fn share_of_quota(before: &Metered, now: &Metered) -> f64 {
 }
 
 /// The processors of our affinity mask; all when it cannot be had.
-fn affinity() -> Vec<usize> {
+pub(crate) fn affinity() -> Vec<usize> {
     match rustix::thread::sched_getaffinity(None) {
         Ok(set) => (0..rustix::thread::CpuSet::MAX_CPU).filter(|&processor| set.is_set(processor)).collect(),
         Err(_) => (0..std::thread::available_parallelism().map_or(1, usize::from)).collect(),

@@ -18,6 +18,7 @@ mod quiet;
 mod stat;
 mod system;
 mod text;
+pub mod topology;
 mod tree;
 
 pub use cost::SelfCost;

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use orchestrator_core::metrics::SystemSample;
+use orchestrator_core::placement::Topology;
 use orchestrator_ports::{Probe, ProbeTarget, TreeReading};
 
 use crate::cost::{SelfCost, thread_cpu};
 use crate::error::ProbeError;
 use crate::system::SystemWatch;
+use crate::topology;
 use crate::tree::TreeWatch;
 
 /// Observes the machine and process trees. To be called from one thread of a collector.
@@ -19,6 +21,8 @@ pub struct SystemProbe {
     system: SystemWatch,
     trees: TreeWatch,
     cost: SelfCost,
+    /// The processors whose topology is known.
+    processors: Vec<usize>,
 }
 
 impl SystemProbe {
@@ -32,7 +36,8 @@ impl SystemProbe {
             fs::read(path).map_err(|source| ProbeError::NoProc { path, source })?;
         }
         let system = SystemWatch::new(output_directory);
-        Ok(Self { system, trees: TreeWatch::new(), cost: SelfCost::default() })
+        let processors = system.processors().to_vec();
+        Ok(Self { system, trees: TreeWatch::new(), cost: SelfCost::default(), processors })
     }
 
     /// What the probe itself has used so far.
@@ -58,6 +63,14 @@ impl Probe for SystemProbe {
         self.cost.processes_read += samples.iter().map(|(_, pids)| pids.len() as u64).sum::<u64>();
         self.cost.cpu += thread_cpu().saturating_sub(before);
         samples
+    }
+
+    fn topology(&mut self) -> Option<Topology> {
+        if self.processors == self.system.processors() {
+            return None;
+        }
+        self.processors = self.system.processors().to_vec();
+        Some(topology::read(Path::new(topology::DEVICES), &self.processors))
     }
 
     fn cpu(&self) -> Duration {

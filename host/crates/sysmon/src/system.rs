@@ -36,6 +36,11 @@ impl SystemWatch {
         }
     }
 
+    /// The processors that we may use, as last looked at.
+    pub(crate) fn processors(&self) -> &[usize] {
+        self.cpu.processors()
+    }
+
     pub(crate) fn read(&mut self) -> SystemSample {
         let (cpu_cores, cpu_percent) = self.cpu.read();
         let memory = self.memory.read();

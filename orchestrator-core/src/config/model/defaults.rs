@@ -13,6 +13,7 @@ use super::work::{Binary, Durability, Input, Output, Validation};
 use crate::config::signal::Signal;
 use crate::config::units::{ByteSize, HumanDuration, Percent};
 use crate::config::values::{GlobPattern, Limit, RetryCause};
+use crate::placement::Placement;
 use crate::scheduler::FailureCategory;
 
 impl Default for Binary {
@@ -128,6 +129,7 @@ impl Default for Concurrency {
             caution: 2.0,
             freeze: true,
             evict: true,
+            placement: Placement::Auto,
         }
     }
 }

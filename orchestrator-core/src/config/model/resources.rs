@@ -9,6 +9,7 @@ use super::isolation::{Grants, Isolation};
 use super::trust::Trust;
 use crate::config::units::{ByteSize, HumanDuration, Percent};
 use crate::config::values::Limit;
+use crate::placement::Placement;
 
 /// Shares of the machine that are not exceeded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -112,6 +113,10 @@ pub struct Concurrency {
     /// With `mode: auto`, whether the youngest processes may be ended when memory runs out; their files come again, and no
     /// try is lost.
     pub evict: bool,
+    /// Which of the CPUs that the orchestrator may use each process is given: `auto` (one NUMA node each where there are
+    /// several, once it is known what they need), `none` (all: the kernel decides), `node`, `core` (one of its own as far
+    /// as they go round; `core:2` two).
+    pub placement: Placement,
 }
 
 /// Who says how many processes run.

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::config::{
     ByteSize, GlobPattern, HumanDuration, Limit, Percent, RetryCause, Scalar, Signal, Threshold, TimeLimit,
 };
+use crate::placement::Placement;
 use crate::scheduler::{FailureCategory, FailureReason};
 
 #[test]
@@ -132,6 +133,8 @@ proptest! {
         written_and_read(&TimeLimit::Absolute(HumanDuration::from_millis(millis.max(1))));
         written_and_read(&Limit::at_most(u32::from(code)));
         written_and_read(&Limit::AUTO);
+        written_and_read(&Placement::Core(u32::from(code)));
+        written_and_read(&Placement::Node);
         written_and_read(&GlobPattern::parse(&json!("*.{gz,xz}")).unwrap());
     }
 }

@@ -20,7 +20,7 @@ struct Planned {
 impl Oracle {
     pub(super) fn check_admission(&mut self, now: Timestamp, facts: &[Fact], step: &Step) -> Check {
         let mut launches = step.commands.iter().filter_map(|command| match command {
-            Command::Launch { attempt, task, number, slot, path } => {
+            Command::Launch { attempt, task, number, slot, path, .. } => {
                 Some((attempt, task, number, slot, path))
             }
             _ => None,

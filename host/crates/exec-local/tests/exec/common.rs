@@ -138,6 +138,7 @@ pub(crate) fn launch(attempt: u64, program: impl AsRef<Path>, args: &[&str]) -> 
         stdout: OutputSink::Null,
         stderr: OutputSink::Null,
         settings: Arc::new(ChildSettings::default()),
+        cpus: None,
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::process::Command;
 use std::sync::Arc;
 
+use orchestrator_core::placement::CpuSet;
 use orchestrator_core::plan::Environment;
 use orchestrator_core::scheduler::{ExitStatus, SpawnFault};
 use orchestrator_exec_local::{LaunchPath, Options};
@@ -127,4 +128,35 @@ fn born_by_clone3_a_child_never_sees_the_limit_that_the_host_raised() {
         let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
         assert_eq!(line.split_whitespace().nth(3), Some("300"), "{line}");
     }
+}
+
+/// The processors that a child of `cat /proc/self/status` was given, as a list.
+fn processors(bench: &Bench, attempt: u64, cpus: Option<CpuSet>) -> String {
+    let mut cat = launch(attempt, "/bin/cat", &["/proc/self/status"]);
+    cat.stdout = bench.capture("status");
+    cat.cpus = cpus;
+    bench.run(cat);
+    status(&bench.read("status"))["Cpus_allowed_list"].to_owned()
+}
+
+#[test]
+fn a_child_is_kept_to_its_processors_and_the_host_is_not() {
+    let own = || std::fs::read_to_string("/proc/thread-self/status").unwrap();
+    let before = own();
+    let all = CpuSet::parse(status(&before)["Cpus_allowed_list"]).unwrap();
+    for way in WAYS {
+        let bench = bench(way);
+        for (attempt, cpu) in (1..).zip(all.iter().take(4)) {
+            let one: CpuSet = [cpu].into_iter().collect();
+            assert_eq!(processors(&bench, attempt, Some(one.clone())), one.to_string(), "{way}");
+        }
+        let nowhere: CpuSet = [8000].into_iter().collect();
+        assert_eq!(
+            processors(&bench, 8, Some(nowhere)),
+            all.to_string(),
+            "{way}: there is no such processor"
+        );
+        assert_eq!(processors(&bench, 9, None), all.to_string(), "{way}");
+    }
+    assert_eq!(status(&own())["Cpus_allowed_list"], all.to_string());
 }
