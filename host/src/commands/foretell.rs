@@ -1,8 +1,9 @@
 //! What a task was, or is, expected to take: from what had completed before its first attempt began.
 
-use orchestrator_core::Timestamp;
 use orchestrator_core::outlook::{Expectations, Promise, Took};
+use orchestrator_core::predict::{Features, Kind};
 use orchestrator_core::scheduler::InputPath;
+use orchestrator_core::{Bytes, Timestamp};
 use orchestrator_store::TaskView;
 
 use super::state::State;
@@ -19,7 +20,7 @@ const RESULTS: u32 = 300;
 pub(super) fn of_task(state: &State, task: &TaskView, now: Timestamp) -> Result<Option<Promise>, Failure> {
     let began = task.attempts.first().map_or(now, |attempt| attempt.planned_at);
     let size = task.fingerprint.map(|print| print.size).or_else(|| state.size(&task.path));
-    of_size(state, size, began)
+    of_input(state, &task.path, size, began)
 }
 
 /// What a file is expected to take that was never launched.
@@ -31,10 +32,15 @@ pub(super) fn of_waiting(
     path: &InputPath,
     now: Timestamp,
 ) -> Result<Option<Promise>, Failure> {
-    of_size(state, state.size(path), now)
+    of_input(state, path, state.size(path), now)
 }
 
-fn of_size(state: &State, size: Option<u64>, before: Timestamp) -> Result<Option<Promise>, Failure> {
+fn of_input(
+    state: &State,
+    path: &InputPath,
+    size: Option<u64>,
+    before: Timestamp,
+) -> Result<Option<Promise>, Failure> {
     let mut model = Expectations::default();
     for (task, published) in state.reader.last_measured(before, RESULTS)? {
         let took = Took {
@@ -44,7 +50,9 @@ fn of_size(state: &State, size: Option<u64>, before: Timestamp) -> Result<Option
             peak: task.peak_rss as f64,
             output: (published > 0).then_some(published as f64),
         };
-        model.observe(task.input, took);
+        let features = Features { input: task.input.map(Bytes), kind: task.kind, ..Features::default() };
+        model.observe(&features, took);
     }
-    Ok(model.predict(size))
+    let kind = Kind::of(path.as_bytes());
+    Ok(model.predict(&Features { input: size.map(Bytes), kind, ..Features::default() }))
 }

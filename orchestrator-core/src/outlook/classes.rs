@@ -1,4 +1,8 @@
-//! Classes of input size: eighths of an octave, so that a class is 9 % wide, and one for sizes that nobody knows.
+//! Classes of inputs: by kind and by size, in eighths of an octave, so that a class is 9 % wide, and one for sizes that nobody
+//! knows.
+
+use crate::Bytes;
+use crate::predict::{Features, Kind};
 
 /// How many classes there are.
 pub(super) const CLASSES: usize = 64 * 8 + 1;
@@ -37,9 +41,52 @@ impl SizeClass {
         let (octave, eighth) = (i32::from(self.0 / 8), f64::from(self.0 % 8));
         Some((2f64.powi(octave) * (1.0 + (eighth + 0.5) / 8.0)) as u64)
     }
+}
 
-    pub(super) fn all() -> impl Iterator<Item = Self> {
-        (0..CLASSES as u16).map(Self)
+/// What is expected of a task goes by this: its input's kind and size class.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Class {
+    /// 0 = none of those told apart.
+    sort: u8,
+    pub(super) size: SizeClass,
+}
+
+impl Class {
+    /// Its position among all classes.
+    pub(super) fn index(self) -> usize {
+        usize::from(self.sort) * CLASSES + self.size.index()
+    }
+
+    pub(super) fn at(index: usize) -> Self {
+        Self { sort: (index / CLASSES) as u8, size: SizeClass((index % CLASSES) as u16) }
+    }
+}
+
+/// The kinds that are told apart: the first that come; the others count as none.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sorts(Vec<Kind>);
+
+impl Sorts {
+    const MOST: usize = 7;
+
+    /// The class of an input. The same input has the same class ever after.
+    pub(super) fn class(&mut self, features: &Features) -> Class {
+        let size = SizeClass::of(features.input.map(|bytes| bytes.0));
+        let Some(kind) = features.kind else { return Class { sort: 0, size } };
+        let known = self.0.iter().position(|known| *known == kind);
+        let sort = known.or_else(|| {
+            (self.0.len() < Self::MOST).then(|| {
+                self.0.push(kind);
+                self.0.len() - 1
+            })
+        });
+        Class { sort: sort.map_or(0, |sort| sort as u8 + 1), size }
+    }
+
+    /// A typical input of a class.
+    pub(super) fn typical(&self, class: Class) -> Features {
+        let kind = usize::from(class.sort).checked_sub(1).and_then(|at| self.0.get(at)).copied();
+        Features { input: class.size.middle().map(Bytes), kind, ..Features::default() }
     }
 }
 
@@ -58,5 +105,21 @@ mod tests {
         let sizes = (0..64).map(|octave| 1u64 << octave);
         assert!(sizes.map(|size| SizeClass::of(Some(size))).is_sorted_by(|a, b| a < b));
         assert_eq!(SizeClass::of(None).middle(), None);
+    }
+
+    #[test]
+    fn an_input_keeps_its_class_and_a_class_tells_its_kind() {
+        let mut sorts = Sorts::default();
+        let names = (0..20).map(|at| format!("x.kind{at}"));
+        let inputs: Vec<Features> = names
+            .map(|name| Features { kind: Kind::of(name.as_bytes()), ..Features::sized(Bytes(1000)) })
+            .collect();
+        let classes: Vec<Class> = inputs.iter().map(|input| sorts.class(input)).collect();
+        for (at, (input, class)) in inputs.iter().zip(&classes).enumerate() {
+            assert_eq!(sorts.class(input), *class);
+            assert_eq!(Class::at(class.index()), *class);
+            let kind = sorts.typical(*class).kind;
+            assert_eq!(kind, if at < Sorts::MOST { input.kind } else { None }, "{at}");
+        }
     }
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{Outlook, Promise, Took};
-use crate::Timestamp;
+use crate::predict::Features;
+use crate::{Bytes, Timestamp};
 
 struct Dice(u64);
 
@@ -47,13 +48,13 @@ fn tasks(dice: &mut Dice, count: usize, noise: f64) -> Vec<Task> {
 /// what was left then: (likely, low, high, left).
 fn run(tasks: &[Task], places: usize, ask: &[f64]) -> Vec<(f64, f64, f64, f64)> {
     let (mut outlook, mut now, mut said) = (Outlook::default(), 0.0, Vec::new());
-    tasks.iter().for_each(|task| outlook.queued(Some(task.size)));
+    tasks.iter().for_each(|task| outlook.queued(&Features::sized(Bytes(task.size))));
     let (mut next, mut done, mut read) = (0, 0, 0.0);
     let mut running: Vec<Running> = Vec::new();
     let stamp = |now: f64| Timestamp((now * 1e6) as u64);
     while done < tasks.len() {
         while running.len() < places && next < tasks.len() {
-            let promise = outlook.admitted(Some(tasks[next].size));
+            let promise = outlook.admitted(&Features::sized(Bytes(tasks[next].size)));
             running.push(Running { at: next, began: now, promise });
             next += 1;
         }
@@ -82,7 +83,7 @@ fn run(tasks: &[Task], places: usize, ask: &[f64]) -> Vec<(f64, f64, f64, f64)> 
         outlook.done(one.promise.as_ref(), task.seconds);
         let size = task.size as f64;
         let took = Took { seconds: task.seconds, cpu: task.seconds, io: size, peak: size, output: None };
-        outlook.completed(stamp(now), Some(task.size), one.promise.as_ref(), took);
+        outlook.completed(stamp(now), &Features::sized(Bytes(task.size)), one.promise.as_ref(), took);
         done += 1;
     }
     said.into_iter().map(|(likely, low, high, at)| (likely, low, high, now - at)).collect()

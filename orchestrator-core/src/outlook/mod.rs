@@ -3,7 +3,7 @@
 //!
 //! | piece | says |
 //! |---|---|
-//! | `classes`, `backlog` | which sizes wait and how many of each: kept up as tasks come and go, never counted anew |
+//! | `classes`, `backlog` | which kinds and sizes wait and how many of each: kept up as tasks come and go, never counted anew |
 //! | `model` | what a task of a size takes: p50 and p95 of each amount, the ladder of its memory |
 //! | `pace` | how much of the expected work a running process does in a second of its own |
 //! | `eta` | time that is left: what waits and what is left of what runs, at this pace, with a band |
@@ -12,7 +12,7 @@
 //!
 //! Invariants
 //! - A prediction that is judged was made when its attempt was admitted.
-//! - A waiting task costs nothing but its count: a tick costs the size classes that occur (at most 513), whether ten tasks
+//! - A waiting task costs nothing but its count: a tick costs the classes that occur (at most 513 of each of eight kinds), whether ten tasks
 //!   wait or ten million.
 //! - What is left is an estimate of the machine as it goes now: what stands still does not run, and what fewer places do
 //!   takes longer.
@@ -29,7 +29,7 @@ mod pace;
 mod whole;
 
 pub use accuracy::Accuracy;
-pub use classes::SizeClass;
+pub use classes::{Class, SizeClass};
 pub use drift::{Drift, Drifted};
 pub use eta::{Eta, Rest, RunningTask, estimate};
 pub use model::{Expectations, Promise, Took};

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::classes::{CLASSES, SizeClass};
+use super::classes::{Class, Sorts};
 use crate::Bytes;
 use crate::predict::{
     AmountPrediction, AmountPredictor, Features, MemoryPrediction, MemoryPredictor, MemoryRules,
@@ -58,57 +58,60 @@ pub struct Expectations {
     io: AmountPredictor,
     output: AmountPredictor,
     memory: MemoryPredictor,
-    latest: VecDeque<(Option<u64>, Took)>,
+    latest: VecDeque<(Features, Took)>,
     /// Smallest and largest input learned from, bytes.
     reach: Option<(u64, u64)>,
     surprises: VecDeque<u64>,
     cautious: Option<u64>,
-    promises: Box<[Option<Promise>]>,
+    sorts: Sorts,
+    /// As far as any was asked for.
+    promises: Vec<Option<Promise>>,
     stale: bool,
 }
 
 impl Default for Expectations {
     fn default() -> Self {
         Self {
-            seconds: AmountPredictor::default(),
-            cpu: AmountPredictor::default(),
-            io: AmountPredictor::default(),
-            output: AmountPredictor::default(),
+            seconds: AmountPredictor::in_turn(2),
+            cpu: AmountPredictor::in_turn(4),
+            io: AmountPredictor::in_turn(6),
+            output: AmountPredictor::in_turn(8),
             memory: MemoryPredictor::new(MemoryRules::default()),
             latest: VecDeque::new(),
             reach: None,
             surprises: VecDeque::new(),
             cautious: None,
-            promises: vec![None; CLASSES].into(),
+            sorts: Sorts::default(),
+            promises: Vec::new(),
             stale: false,
         }
     }
 }
 
-fn features(input: Option<u64>) -> Features {
-    Features { input: input.map(Bytes), ..Features::default() }
-}
-
 impl Expectations {
+    /// The class of an input, by which promises are made.
+    pub fn class(&mut self, features: &Features) -> Class {
+        self.sorts.class(features)
+    }
+
     /// Takes what a task took.
-    pub fn observe(&mut self, input: Option<u64>, took: Took) {
+    pub fn observe(&mut self, features: &Features, took: Took) {
         if self.latest.len() == LATEST {
             self.latest.pop_front();
         }
-        self.latest.push_back((input, took));
-        self.learn(input, took);
+        self.latest.push_back((*features, took));
+        self.learn(features, took);
     }
 
-    fn learn(&mut self, input: Option<u64>, took: Took) {
-        let features = features(input);
-        self.seconds.observe(&features, took.seconds);
-        self.cpu.observe(&features, took.cpu);
-        self.io.observe(&features, took.io);
-        self.memory.observe(&features, Bytes(took.peak.max(0.0) as u64), took.seconds);
+    fn learn(&mut self, features: &Features, took: Took) {
+        self.seconds.observe(features, took.seconds);
+        self.cpu.observe(features, took.cpu);
+        self.io.observe(features, took.io);
+        self.memory.observe(features, Bytes(took.peak.max(0.0) as u64), took.seconds);
         if let Some(output) = took.output.filter(|bytes| *bytes > 0.0) {
-            self.output.observe(&features, output);
+            self.output.observe(features, output);
         }
-        if let Some(size) = input {
+        if let Some(Bytes(size)) = features.input {
             let (low, high) = self.reach.unwrap_or((size, size));
             self.reach = Some((low.min(size), high.max(size)));
         }
@@ -132,7 +135,7 @@ impl Expectations {
     }
 
     fn look_at_sizes(&mut self) {
-        let ended = self.latest.iter().filter_map(|(input, _)| *input);
+        let ended = self.latest.iter().filter_map(|(features, _)| Some(features.input?.0));
         let mut sizes: Vec<u64> = self.surprises.iter().copied().collect();
         if sizes.len() < FEW_SURPRISES {
             sizes.extend(ended);
@@ -173,53 +176,56 @@ impl Expectations {
         }
     }
 
-    /// What a task of a size is expected to take, as of the last [`refresh`](Self::refresh); `None` before three results.
-    pub fn promise(&mut self, class: SizeClass) -> Option<Promise> {
-        let known = self.promises[class.index()];
+    /// What a task of a class is expected to take, as of the last [`refresh`](Self::refresh); `None` before three results.
+    pub fn promise(&mut self, class: Class) -> Option<Promise> {
+        let known = self.said(class);
         if known.is_some() || !self.knows() {
             return known;
         }
-        let found = self.predict(class.middle());
+        let found = self.predict(&self.sorts.typical(class));
+        if self.promises.len() <= class.index() {
+            self.promises.resize(class.index() + 1, None);
+        }
         self.promises[class.index()] = found;
         found
     }
 
-    /// What [`promise`](Self::promise) has said of a size since the last refresh.
+    /// What [`promise`](Self::promise) has said of a class since the last refresh.
     #[must_use]
-    pub fn said(&self, class: SizeClass) -> Option<Promise> {
-        self.promises[class.index()]
+    pub fn said(&self, class: Class) -> Option<Promise> {
+        self.promises.get(class.index()).copied().flatten()
     }
 
     /// What a task is expected to take that is as large as the middle one of the last that ended; `None` before three
     /// results.
     #[must_use]
     pub fn typical(&self) -> Option<Promise> {
-        let mut sizes: Vec<Option<u64>> = self.latest.iter().map(|(input, _)| *input).collect();
-        sizes.sort_unstable();
-        self.predict(*sizes.get(sizes.len() / 2)?)
+        let mut inputs: Vec<&Features> = self.latest.iter().map(|(features, _)| features).collect();
+        inputs.sort_by_key(|features| features.input);
+        self.predict(inputs.get(inputs.len() / 2)?)
     }
 
-    /// What a task of exactly this size is expected to take; `None` before three results.
+    /// What a task of exactly this size and kind is expected to take; `None` before three results.
     #[must_use]
-    pub fn predict(&self, input: Option<u64>) -> Option<Promise> {
-        if !self.knows() {
-            return None;
+    pub fn predict(&self, features: &Features) -> Option<Promise> {
+        match features.input {
+            _ if !self.knows() => None,
+            Some(_) => self.sized(features),
+            None => self.unknown(features),
         }
-        let Some(size) = input else { return self.unknown() };
-        self.sized(&features(Some(size)))
     }
 
     /// Of unknown size: the mean over the sizes that others of unknown size turned out to have.
-    fn unknown(&self) -> Option<Promise> {
+    fn unknown(&self, features: &Features) -> Option<Promise> {
         let each: Vec<Promise> = self
             .surprises
             .iter()
             .rev()
             .step_by(4)
-            .filter_map(|size| self.sized(&features(Some(*size))))
+            .filter_map(|size| self.sized(&Features { input: Some(Bytes(*size)), ..*features }))
             .collect();
         if each.is_empty() {
-            return self.sized(&Features::default());
+            return self.sized(features);
         }
         let mean = |of: fn(&Promise) -> AmountPrediction| {
             let n = each.len() as f64;
@@ -255,18 +261,19 @@ impl Expectations {
 
     /// The ladder of allocations for the peak memory of a task.
     #[must_use]
-    pub fn memory(&self, input: Option<u64>) -> MemoryPrediction {
-        self.memory.predict(&features(input))
+    pub fn memory(&self, features: &Features) -> MemoryPrediction {
+        self.memory.predict(features)
     }
 
     /// Forgets all but the last `keep` results (at most 24): tasks have become others than they were.
     pub fn forget_all_but(&mut self, keep: usize) {
         let latest = std::mem::take(&mut self.latest);
         let surprises = std::mem::take(&mut self.surprises);
-        *self = Self { surprises, ..Self::default() };
+        let sorts = std::mem::take(&mut self.sorts);
+        *self = Self { surprises, sorts, ..Self::default() };
         let from = latest.len().saturating_sub(keep);
-        for (input, took) in latest.into_iter().skip(from) {
-            self.observe(input, took);
+        for (features, took) in latest.into_iter().skip(from) {
+            self.observe(&features, took);
         }
         self.stale = true;
     }
@@ -275,6 +282,7 @@ impl Expectations {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::predict::Kind;
 
     fn took(seconds: f64) -> Took {
         Took {
@@ -286,11 +294,20 @@ mod tests {
         }
     }
 
+    fn sized(bytes: u64) -> Features {
+        Features::sized(Bytes(bytes))
+    }
+
+    fn promise(model: &mut Expectations, features: &Features) -> Option<Promise> {
+        let class = model.class(features);
+        model.promise(class)
+    }
+
     fn learned() -> Expectations {
         let mut model = Expectations::default();
         for i in 1..60u64 {
             let size = (i * 31 % 59 + 1) * 1_000_000;
-            model.observe(Some(size), took(size as f64 / 1e6));
+            model.observe(&sized(size), took(size as f64 / 1e6));
         }
         model.refresh();
         model
@@ -299,12 +316,12 @@ mod tests {
     #[test]
     fn nothing_is_said_before_three_results_and_everything_afterwards() {
         let mut model = Expectations::default();
-        model.observe(Some(1), took(1.0));
-        model.observe(Some(1), took(1.0));
+        model.observe(&sized(1), took(1.0));
+        model.observe(&sized(1), took(1.0));
         model.refresh();
-        assert_eq!(model.promise(SizeClass::of(Some(1))), None);
+        assert_eq!(promise(&mut model, &sized(1)), None);
         let mut model = learned();
-        let promise = model.promise(SizeClass::of(Some(30_000_000))).unwrap();
+        let promise = promise(&mut model, &sized(30_000_000)).unwrap();
         for (amount, truth) in [
             (promise.seconds, 30.0),
             (promise.cpu_seconds, 15.0),
@@ -321,7 +338,7 @@ mod tests {
         let mut model = learned();
         (0..20).for_each(|_| model.surprised(50_000_000));
         model.refresh();
-        let promise = model.promise(SizeClass::UNKNOWN).unwrap();
+        let promise = promise(&mut model, &Features::default()).unwrap();
         assert!((promise.seconds.p50 / 50.0 - 1.0).abs() < 0.1, "{promise:?}");
         (0..SURPRISES as u64).for_each(|i| model.surprised(1 + i));
         model.refresh();
@@ -331,11 +348,30 @@ mod tests {
     #[test]
     fn what_was_forgotten_is_not_said_again() {
         let mut model = learned();
-        (0..6).for_each(|i| model.observe(Some(30_000_000 + i), took(90.0)));
+        (0..6).for_each(|i| model.observe(&sized(30_000_000 + i), took(90.0)));
         model.forget_all_but(6);
         model.refresh();
-        let promise = model.promise(SizeClass::of(Some(30_000_000))).unwrap();
+        let promise = promise(&mut model, &sized(30_000_000)).unwrap();
         assert!((promise.seconds.p50 / 90.0 - 1.0).abs() < 0.05, "{promise:?}");
         assert!(model.reaches(Some(40_000_000)) && !model.reaches(Some(60_000_000)) && !model.reaches(None));
+    }
+
+    #[test]
+    fn what_is_promised_of_packed_files_is_another_thing_than_of_plain_ones() {
+        let input = |name: &[u8], size: u64| Features { kind: Kind::of(name), ..sized(size) };
+        let mut model = Expectations::default();
+        for i in 0..60u64 {
+            let size = (i * 31 % 59 + 1) * 1_000_000;
+            let (name, times): (&[u8], _) = if i % 2 == 0 { (b"a.gz", 5.0) } else { (b"a.txt", 1.0) };
+            model.observe(&input(name, size), took(times * size as f64 / 1e6));
+        }
+        for (name, times) in [(&b"b.gz"[..], 5.0), (b"b.txt", 1.0)] {
+            let promise = promise(&mut model, &input(name, 30_000_000)).unwrap();
+            for (amount, truth) in
+                [(promise.seconds, 30.0), (promise.peak_bytes, 3e8), (promise.io_bytes, 3e7)]
+            {
+                assert!((amount.p50 / truth / times - 1.0).abs() < 0.2, "{amount:?} {times} x {truth}");
+            }
+        }
     }
 }

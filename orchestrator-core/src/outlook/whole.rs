@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::accuracy::Errors;
 use super::backlog::Backlog;
 use super::{
-    Accuracy, Drift, Drifted, Eta, Expectations, Pace, Promise, Rest, RunningTask, SizeClass, Took, estimate,
+    Accuracy, Class, Drift, Drifted, Eta, Expectations, Pace, Promise, Rest, RunningTask, Took, estimate,
 };
 use crate::capacity::control::Completed;
+use crate::predict::Features;
 use crate::{Bytes, Timestamp};
 
 /// Completed tasks that are learned from in a second: where they come by the thousand, these say it all.
@@ -95,13 +96,13 @@ impl Outlook {
     }
 
     /// A task waits.
-    pub(crate) fn queued(&mut self, size: Option<u64>) {
-        self.backlog.add(SizeClass::of(size));
+    pub(crate) fn queued(&mut self, features: &Features) {
+        self.backlog.add(self.model.class(features));
     }
 
     /// A waiting task gets a slot; what is expected of it.
-    pub(crate) fn admitted(&mut self, size: Option<u64>) -> Option<Promise> {
-        let class = SizeClass::of(size);
+    pub(crate) fn admitted(&mut self, features: &Features) -> Option<Promise> {
+        let class = self.model.class(features);
         self.backlog.remove(class);
         self.model.promise(class)
     }
@@ -121,7 +122,7 @@ impl Outlook {
     pub(crate) fn completed(
         &mut self,
         now: Timestamp,
-        size: Option<u64>,
+        features: &Features,
         promise: Option<&Promise>,
         took: Took,
     ) {
@@ -129,7 +130,7 @@ impl Outlook {
         if second != self.second {
             (self.second, self.learned) = (second, 0);
         }
-        let within = promise.filter(|_| self.model.reaches(size));
+        let within = promise.filter(|_| self.model.reaches(features.input.map(|bytes| bytes.0)));
         if let Some(promise) = promise {
             self.errors.add(promise.seconds, took.seconds);
         }
@@ -138,7 +139,7 @@ impl Outlook {
             return;
         }
         self.learned += 1;
-        self.model.observe(size, took);
+        self.model.observe(features, took);
         self.unjudged.extend(within.map(|promise| (took, *promise)));
     }
 
@@ -179,13 +180,13 @@ impl Outlook {
     /// Takes in some results of earlier runs.
     fn recall(&mut self) {
         for one in self.earlier.drain(..self.earlier.len().min(RECALLED)) {
-            let said = self.model.predict(one.input).filter(|_| self.model.results() >= JUDGED);
+            let said = self.model.predict(&one.features()).filter(|_| self.model.results() >= JUDGED);
             if let Some(said) = said {
                 self.memory.settle(beyond(self.floor, one.peak, said.peak_bytes.p50));
                 self.cpu.settle(residual(one.cpu.max(0.01), said.cpu_seconds.p50.max(0.01)));
             }
             let took = Took { seconds: one.seconds, cpu: one.cpu, io: one.io, peak: one.peak, output: None };
-            self.model.observe(one.input, took);
+            self.model.observe(&one.features(), took);
         }
     }
 
@@ -194,7 +195,7 @@ impl Outlook {
         self.recall();
         self.frozen = frozen;
         self.model.refresh();
-        let classes: Vec<SizeClass> = self.backlog.classes().map(|(class, _)| class).collect();
+        let classes: Vec<Class> = self.backlog.classes().map(|(class, _)| class).collect();
         for class in classes {
             self.model.promise(class);
         }
@@ -269,7 +270,7 @@ impl Outlook {
             _ => self.model.said(typical),
         };
         Forecast {
-            input_bytes: typical.middle().filter(|_| each.is_some()),
+            input_bytes: typical.size.middle().filter(|_| each.is_some()),
             each: each.or_else(|| self.model.typical()),
             output_bytes: self.output(running),
             first: self.first,
@@ -296,6 +297,10 @@ mod tests {
         Timestamp((seconds * 1e6) as u64)
     }
 
+    fn sized(bytes: u64) -> Features {
+        Features::sized(Bytes(bytes))
+    }
+
     fn took(size: u64, factor: f64) -> Took {
         let seconds = size as f64 / 1e6;
         Took {
@@ -315,12 +320,12 @@ mod tests {
     fn learned(outlook: &mut Outlook) -> f64 {
         let mut now = 0.0;
         for size in sizes(59) {
-            let promise = outlook.model.predict(Some(size));
+            let promise = outlook.model.predict(&sized(size));
             outlook.advance(at(now), 1);
             now += size as f64 / 1e6;
             outlook.advance(at(now), 1);
             outlook.done(promise.as_ref(), size as f64 / 1e6);
-            outlook.completed(at(now), Some(size), promise.as_ref(), took(size, 1.0));
+            outlook.completed(at(now), &sized(size), promise.as_ref(), took(size, 1.0));
             assert_eq!(outlook.judge(Bytes(0)), None);
             outlook.read(0, std::iter::empty());
         }
@@ -332,7 +337,7 @@ mod tests {
         let eta = |count: u64, size: u64| {
             let mut outlook = Outlook::default();
             let now = learned(&mut outlook);
-            (0..count).for_each(|_| outlook.queued(Some(size)));
+            (0..count).for_each(|_| outlook.queued(&sized(size)));
             outlook.read(0, std::iter::empty());
             outlook.eta(Duration::from_secs_f64(now), std::iter::empty()).unwrap().likely.as_secs_f64()
         };
@@ -345,18 +350,19 @@ mod tests {
     #[test]
     fn cold_it_says_nothing_and_with_earlier_results_at_once() {
         let mut outlook = Outlook::default();
-        outlook.queued(Some(5_000_000));
+        outlook.queued(&sized(5_000_000));
         outlook.read(0, std::iter::empty());
         assert_eq!(outlook.eta(Duration::from_secs(60), std::iter::empty()), None);
         let earlier = sizes(40).map(|size| Completed {
             input: Some(size),
+            kind: None,
             peak: 3.0 * size as f64,
             cpu: 1.0,
             io: 1.0,
             seconds: size as f64 / 1e6,
         });
         let mut outlook = Outlook::new(earlier.collect());
-        outlook.queued(Some(5_000_000));
+        outlook.queued(&sized(5_000_000));
         outlook.read(0, std::iter::empty());
         let eta = outlook.eta(Duration::from_secs(2), std::iter::empty()).unwrap();
         assert!((eta.likely.as_secs_f64() - 5.0).abs() < 1.0, "{eta:?}");
@@ -366,7 +372,7 @@ mod tests {
     fn without_earlier_results_nothing_is_said_of_the_end_before_a_twentieth_or_a_while() {
         let mut outlook = Outlook::default();
         learned(&mut outlook);
-        (0..2000).for_each(|_| outlook.queued(Some(5_000_000)));
+        (0..2000).for_each(|_| outlook.queued(&sized(5_000_000)));
         outlook.read(0, std::iter::empty());
         let said = |outlook: &Outlook, seconds| {
             outlook.eta(Duration::from_secs(seconds), std::iter::empty()).is_some()
@@ -381,7 +387,7 @@ mod tests {
         let left = |frozen: u32| {
             let mut outlook = Outlook::default();
             let mut now = learned(&mut outlook);
-            (0..100).for_each(|_| outlook.queued(Some(10_000_000)));
+            (0..100).for_each(|_| outlook.queued(&sized(10_000_000)));
             for _ in 0..30 {
                 outlook.read(frozen, std::iter::empty());
                 now += 1.0;
@@ -400,15 +406,15 @@ mod tests {
         let mut now = learned(&mut outlook);
         let mut told = Vec::new();
         for size in sizes(59) {
-            let promise = outlook.model.predict(Some(size));
+            let promise = outlook.model.predict(&sized(size));
             now += 1.0;
-            outlook.completed(at(now), Some(size), promise.as_ref(), took(size, 2.1));
+            outlook.completed(at(now), &sized(size), promise.as_ref(), took(size, 2.1));
             told.extend(outlook.judge(Bytes(0)));
             outlook.read(0, std::iter::empty());
         }
         let [(Drifted::Memory(factor), _)] = told[..] else { panic!("{told:?}") };
         assert!((factor / 2.1 - 1.0).abs() < 0.1, "{factor}");
-        let after = outlook.model.predict(Some(30_000_000)).unwrap().peak_bytes.p50;
+        let after = outlook.model.predict(&sized(30_000_000)).unwrap().peak_bytes.p50;
         assert!((after / (2.1 * 9e7) - 1.0).abs() < 0.1, "{after}");
     }
 
@@ -419,10 +425,10 @@ mod tests {
             let (mut told, mut promise) = (Vec::new(), None);
             for i in 0..40 {
                 if i % 8 == 0 {
-                    promise = outlook.model.predict(Some(1000));
+                    promise = outlook.model.predict(&sized(1000));
                 }
                 let took = Took { peak: peak.max(own), ..took(1000, 1.0) };
-                outlook.completed(at(f64::from(from + i)), Some(1000), promise.as_ref(), took);
+                outlook.completed(at(f64::from(from + i)), &sized(1000), promise.as_ref(), took);
                 if i % 8 == 7 {
                     told.extend(outlook.judge(Bytes(own as u64)));
                     outlook.read(0, std::iter::empty());
@@ -442,7 +448,7 @@ mod tests {
     fn what_outputs_will_need_is_summed_over_what_waits() {
         let mut outlook = Outlook::default();
         learned(&mut outlook);
-        (0..1000).for_each(|_| outlook.queued(Some(8_000_000)));
+        (0..1000).for_each(|_| outlook.queued(&sized(8_000_000)));
         outlook.read(0, std::iter::empty());
         let bytes = outlook.output(std::iter::empty()).unwrap().0 as f64;
         assert!((bytes / 2e9 - 1.0).abs() < 0.1, "{bytes}");

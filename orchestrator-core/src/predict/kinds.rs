@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::fit::median;
 
+/// Amounts below this are taken as this.
+const SMALLEST: f64 = 1e-3;
 /// Ends of names that say how a file is packed: what it holds stands before them.
 const PACKED: [&[u8]; 9] = [b"gz", b"bgz", b"bz2", b"xz", b"zst", b"lz4", b"lzma", b"br", b"z"];
 /// Longer ends are no ends but part of a name.
@@ -15,12 +17,14 @@ const ENOUGH: usize = 8;
 /// … and if it lies apart by at least this (log), and by so many standard errors.
 const APART: f64 = 0.2;
 const ERRORS: f64 = 3.0;
-/// At most so many kinds are told apart; the rest counts as the most frequent one.
+/// At most so many kinds are told apart; the rest counts as the reference.
 const MOST: usize = 8;
 /// A factor is drawn towards 1 with few results: n / (n + 2).
 const SHRINK: f64 = 2.0;
 /// The exponent of size that kinds share is taken between these.
 const EXPONENT: (f64, f64) = (-1.0, 2.0);
+/// A kind that has a factor keeps it down to this share of what it took to get one.
+const STAYS: f64 = 0.5;
 /// Factors that moved by less than this (log) are the same.
 const SAME: f64 = 0.1;
 
@@ -29,6 +33,9 @@ const SAME: f64 = 0.1;
 pub struct Kind(u32);
 
 impl Kind {
+    /// So many bytes at the end of a name tell its kind: two ends with their dots, and one byte more.
+    pub const LOOKED_AT: usize = 2 * (LONGEST + 1) + 1;
+
     /// The kind of a file by its name or path; `None` where that has no end, or one that says nothing (`.001`).
     #[must_use]
     pub fn of(path: &[u8]) -> Option<Self> {
@@ -54,43 +61,53 @@ fn cut(name: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// A result as kinds are told apart by it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Case {
-    pub(super) kind: Option<Kind>,
+pub(crate) struct Case {
+    pub(crate) kind: Option<Kind>,
     /// Logarithm of the input size; NaN if unknown.
-    pub(super) log_size: f64,
+    log_size: f64,
     /// Logarithm of the amount.
-    pub(super) log: f64,
+    log: f64,
 }
 
-/// By what an amount of each kind differs from that of the most frequent one at the same size.
+impl Case {
+    /// An amount of a task with an input of so many bytes, if that is known.
+    pub(crate) fn new(kind: Option<Kind>, input: Option<u64>, amount: f64) -> Self {
+        let log_size = input.map_or(f64::NAN, |bytes| super::fit::log_size(bytes as f64));
+        Self { kind, log_size, log: amount.max(SMALLEST).ln() }
+    }
+}
+
+/// By what an amount of each kind differs from that of the reference at the same size.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Factors(Vec<(Option<Kind>, f64)>);
+struct Factors(Vec<(Option<Kind>, f64)>);
 
 impl Factors {
     /// The factor of a kind; 1 for one that lies not apart.
-    pub(super) fn of(&self, kind: Option<Kind>) -> f64 {
+    fn of(&self, kind: Option<Kind>) -> f64 {
         self.0.iter().find(|(known, _)| *known == kind).map_or(1.0, |(_, factor)| *factor)
     }
 
     /// Whether any factor differs from another's by more than a little.
-    pub(super) fn moved(&self, other: &Self) -> bool {
+    fn moved(&self, other: &Self) -> bool {
         let kinds = self.0.iter().chain(&other.0).map(|(kind, _)| *kind);
         kinds.into_iter().any(|kind| (self.of(kind) / other.of(kind)).ln().abs() > SAME)
     }
 
     /// Analysis of covariance (Fisher, "Statistical methods for research workers", 1932): one exponent of size for all kinds,
-    /// a level for each. Levels are medians; those that do not lie apart, or have few results, have none of their own (partial
-    /// pooling).
-    pub(super) fn fit(cases: &[Case]) -> Self {
+    /// a level for each. Levels are medians; those that do not lie apart from the reference's, or have few results, have none of
+    /// their own (partial pooling). A kind that had a factor keeps it until it lies apart by half as much only.
+    fn fit(cases: &[Case], reference: &mut Option<Option<Kind>>, before: &Self) -> Self {
         let mut groups: BTreeMap<Option<Kind>, Vec<Case>> = BTreeMap::new();
         cases.iter().for_each(|case| groups.entry(case.kind).or_default().push(*case));
         let mut groups: Vec<(Option<Kind>, Vec<Case>)> = groups.into_iter().collect();
         groups.retain(|(_, cases)| cases.len() >= ENOUGH);
-        groups.sort_by_key(|(kind, cases)| (std::cmp::Reverse(cases.len()), *kind));
+        let held = |kind: &Option<Kind>| *reference == Some(*kind);
+        groups.sort_by_key(|(kind, cases)| (!held(kind), std::cmp::Reverse(cases.len()), *kind));
         groups.truncate(MOST);
         if groups.len() < 2 {
             return Self::default();
         }
+        *reference = Some(groups[0].0);
         let slope = common_slope(&groups);
         let level = |case: &Case| case.log - if case.log_size.is_nan() { 0.0 } else { slope * case.log_size };
         let levels: Vec<f64> = groups
@@ -107,7 +124,8 @@ impl Factors {
         let apart = (1..groups.len()).filter_map(|at| {
             let distance = levels[at] - levels[0];
             let error = spread * (1.0 / size(at) + 1.0 / size(0)).sqrt();
-            let own = distance.abs() > APART.max(ERRORS * error);
+            let had = before.0.iter().any(|(kind, _)| *kind == groups[at].0);
+            let own = distance.abs() > APART.max(ERRORS * error) * if had { STAYS } else { 1.0 };
             own.then(|| (groups[at].0, (distance * size(at) / (size(at) + SHRINK)).exp()))
         });
         Self(apart.collect())
@@ -132,8 +150,11 @@ fn common_slope(groups: &[(Option<Kind>, Vec<Case>)]) -> f64 {
 
 /// When factors are to be fitted again, and what they are.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Kinds {
-    pub(super) factors: Factors,
+pub(crate) struct Kinds {
+    factors: Factors,
+    /// The kind that the others' factors are relative to: once chosen it stays so while it has results enough, for if it changed
+    /// with which kind is the most frequent, everything would be another multiple each time.
+    reference: Option<Option<Kind>>,
     since: usize,
 }
 
@@ -141,20 +162,41 @@ impl Kinds {
     /// Results between two fits.
     const EVERY: usize = 10;
 
-    /// A result came. New factors, where the results ask for others than before; everything is to be learned anew with these.
-    pub(super) fn look(&mut self, cases: impl Iterator<Item = Case>) -> Option<Factors> {
+    /// Of several that learn of the same results, those in other turns (below ten) fit at other results.
+    pub(crate) fn in_turn(turn: usize) -> Self {
+        Self { since: turn, ..Self::default() }
+    }
+
+    /// The factor of a kind; 1 for one that lies not apart.
+    pub(crate) fn of(&self, kind: Option<Kind>) -> f64 {
+        self.factors.of(kind)
+    }
+
+    /// A result came. Whether it is time to fit the factors again.
+    pub(crate) fn due(&mut self) -> bool {
         self.since += 1;
-        if self.since < Self::EVERY {
-            return None;
+        let due = self.since >= Self::EVERY;
+        if due {
+            self.since = 0;
         }
-        self.since = 0;
+        due
+    }
+
+    /// Fits the factors to these results; amounts are as they were, not divided. Whether factors are others now, so that what
+    /// was learned of results divided by them is to be learned anew.
+    pub(crate) fn fit(&mut self, cases: impl Iterator<Item = Case> + Clone) -> bool {
+        let mut kinds = cases.clone().map(|case| case.kind);
+        let Some(first) = kinds.next() else { return false };
+        if kinds.all(|kind| kind == first) {
+            return false;
+        }
         let cases: Vec<Case> = cases.collect();
-        let first = cases.first()?.kind;
-        if cases.iter().all(|case| case.kind == first) {
-            return None;
+        let factors = Factors::fit(&cases, &mut self.reference, &self.factors);
+        let moved = factors.moved(&self.factors);
+        if moved {
+            self.factors = factors;
         }
-        let factors = Factors::fit(&cases);
-        factors.moved(&self.factors).then_some(factors)
+        moved
     }
 }
 
@@ -190,9 +232,30 @@ mod tests {
     #[test]
     fn a_kind_that_lies_apart_has_its_factor_and_others_have_none() {
         let gz = Kind::of(b"a.gz");
-        let factor = Factors::fit(&cases(90, 5.0, 0.3)).of(gz);
+        let fit = |cases: &[Case]| Factors::fit(cases, &mut None, &Factors::default());
+        let factor = fit(&cases(90, 5.0, 0.3)).of(gz);
         assert!((4.0..5.5).contains(&factor), "{factor}");
-        assert_eq!(Factors::fit(&cases(90, 1.1, 0.3)), Factors::default(), "not apart");
-        assert_eq!(Factors::fit(&cases(20, 5.0, 0.0)), Factors::default(), "too few results");
+        assert_eq!(fit(&cases(90, 1.1, 0.3)), Factors::default(), "not apart");
+        assert_eq!(fit(&cases(20, 5.0, 0.0)), Factors::default(), "too few results");
+    }
+
+    /// As many of one kind as of another, now a few more of these, now of those: what is 1 stays 1.
+    #[test]
+    fn the_reference_stays_while_kinds_take_the_lead_in_turns() {
+        let (txt, gz) = (Kind::of(b"a.txt"), Kind::of(b"a.gz"));
+        let mut kinds = Kinds::default();
+        let mut moves = 0;
+        for round in 0..40u64 {
+            let window = (round..round + 60).map(|i| {
+                // Runs of ten, in which one or the other comes twice as often.
+                let packed = if i / 10 % 2 == 0 { i % 3 != 0 } else { i % 3 == 0 };
+                let (kind, factor) = if packed { (gz, 5.0) } else { (txt, 1.0) };
+                let size = 1_000_000 + i * 31 % 59 * 100_000;
+                Case::new(kind, Some(size), factor * size as f64)
+            });
+            moves += u32::from(kinds.fit(window));
+        }
+        let ratio = kinds.of(gz) / kinds.of(txt);
+        assert!((4.0..5.5).contains(&ratio) && moves <= 2, "{ratio} after {moves} moves");
     }
 }

@@ -12,6 +12,7 @@ mod unusual;
 pub use amount::{AmountPrediction, AmountPredictor, AmountState};
 pub use features::Features;
 pub use kinds::Kind;
+pub(crate) use kinds::{Case, Kinds};
 pub use memory::{MemoryPrediction, MemoryPredictor, MemoryRules, MemorySource, MemoryState};
 pub use run_times::RunTimes;
 pub use unusual::{Severity, Suspicion, Watch, Watches};

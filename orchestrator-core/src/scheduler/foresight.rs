@@ -5,7 +5,7 @@ use super::{Command, Fact, Fingerprint, Scheduler};
 use crate::capacity::control::Candidate;
 use crate::metrics::{SystemSample, Usage};
 use crate::outlook::{Drifted, Promise, Took};
-use crate::predict::MemorySource;
+use crate::predict::{Features, MemorySource};
 use crate::{AttemptId, Bytes, TaskId, Timestamp};
 
 /// A size that nobody told.
@@ -32,14 +32,20 @@ impl Scheduler {
         scanned.or_else(|| Some(self.tasks.detail(task)?.fingerprint?.size))
     }
 
+    /// What is known of a task that has not run: an input's size as far as anybody has looked, its kind by its name.
+    pub(super) fn known_features(&self, task: TaskId) -> Features {
+        let input = self.known_size(task).map(Bytes);
+        Features { input, kind: self.tasks.kind(task), ..Features::default() }
+    }
+
     /// A task waits: new, found again, or come back.
     pub(super) fn foresee(&mut self, task: TaskId) {
-        self.outlook.queued(self.known_size(task));
+        self.outlook.queued(&self.known_features(task));
     }
 
     /// A waiting task gets a slot; what is expected of it.
     pub(super) fn promise(&mut self, task: TaskId) -> Option<Promise> {
-        self.outlook.admitted(self.known_size(task))
+        self.outlook.admitted(&self.known_features(task))
     }
 
     /// The input was looked at on launch. Sizes that nobody knew say what others like them may be.
@@ -96,7 +102,7 @@ impl Scheduler {
 
     /// A task ended well.
     pub(super) fn learn_from(&mut self, attempt: &Attempt, usage: &Usage, now: Timestamp) {
-        let size = self.known_size(attempt.task);
+        let features = self.known_features(attempt.task);
         let took = Took {
             seconds: usage.wall.saturating_sub(attempt.still).as_secs_f64(),
             cpu: usage.cpu().as_secs_f64(),
@@ -105,14 +111,14 @@ impl Scheduler {
             output: attempt.output.map(|bytes| bytes as f64),
         };
         self.outlook.done(attempt.promise.as_ref(), took.seconds);
-        self.outlook.completed(now, size, attempt.promise.as_ref(), took);
+        self.outlook.completed(now, &features, attempt.promise.as_ref(), took);
     }
 
     /// What tasks reserve because they had too little memory, in this run or in an earlier one, is told to a new law.
     pub(super) fn keep_reservations(&mut self) {
         let Some(control) = &mut self.control else { return };
         for (task, reserved) in self.tasks.reserved() {
-            control.reserve_at_least(Candidate { task, input: None }, reserved.0 as f64);
+            control.reserve_at_least(Candidate { task, input: None, kind: None }, reserved.0 as f64);
         }
     }
 
@@ -149,7 +155,7 @@ impl Scheduler {
         if outgrown <= 0.0 {
             return;
         }
-        let prediction = self.outlook.model.memory(candidate.input);
+        let prediction = self.outlook.model.memory(&candidate.features());
         let reserved = match prediction.source {
             MemorySource::Guess | MemorySource::Request => Bytes((2.0 * outgrown) as u64),
             MemorySource::FewResults | MemorySource::Learned(_) => (0..64)

@@ -31,7 +31,7 @@ impl Scheduler {
     /// The task as the law sees it. One whose size nobody knows is taken to be larger than most, until its launch tells.
     pub(super) fn candidate(&self, task: TaskId) -> Candidate {
         let input = self.known_size(task).or_else(|| self.outlook.model.cautious_size());
-        Candidate { task, input }
+        Candidate { task, input, kind: self.tasks.kind(task) }
     }
 
     /// The scan is over: new inputs of known size run in an order that calibrates early and leaves no lone long one for

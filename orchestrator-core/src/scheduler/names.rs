@@ -86,6 +86,17 @@ impl Name<'_> {
         hash(&self.0)
     }
 
+    /// Its last bytes (fewer of a shorter one), at the end of `room`.
+    pub(super) fn end(self, room: &mut [u8]) -> &[u8] {
+        let mut free = room.len();
+        for piece in self.0.iter().rev() {
+            let some = piece.len().min(free);
+            room[free - some..free].copy_from_slice(&piece[piece.len() - some..]);
+            free -= some;
+        }
+        &room[free..]
+    }
+
     /// Whether it is this path.
     pub(super) fn is(self, path: &[u8]) -> bool {
         let [start, middle, end] = self.0;
@@ -181,6 +192,8 @@ mod tests {
                 let found = arena.at(at);
                 prop_assert_eq!(found.to_bytes(), name.as_bytes());
                 prop_assert_eq!(found.hash(), hash_of(name.as_bytes()));
+                prop_assert!(name.as_bytes().ends_with(found.end(&mut [0; 5])));
+                prop_assert_eq!(found.end(&mut [0; 5]).len(), name.len().min(5));
                 for other in &names {
                     prop_assert_eq!(found.is(other.as_bytes()), name == other);
                 }

@@ -8,6 +8,7 @@ use hashbrown::HashTable;
 use super::names::{Name, Names, hash_of};
 use super::{InputPath, TaskState};
 use crate::TaskId;
+use crate::predict::Kind;
 
 /// Parts of the index: one at a time grows, so that no single discovery waits for all names to be hashed again.
 const PARTS: usize = 64;
@@ -123,6 +124,11 @@ impl Table {
     /// Whether no task has the id.
     pub(super) fn is_hole(&self, id: TaskId) -> bool {
         self.entries.get(id.0 as usize).is_none_or(|entry| entry.is_hole())
+    }
+
+    /// What sort of file the path says it is.
+    pub(super) fn kind(&self, task: TaskId) -> Option<Kind> {
+        Kind::of(self.name(task.0).end(&mut [0; Kind::LOOKED_AT]))
     }
 
     /// The path; empty for a hole.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::table::Table;
 use super::{Fact, Fingerprint, InputPath, OutputRecord, ProcessIdentity};
+use crate::predict::Kind;
 use crate::{AttemptId, Bytes, TaskId, Timestamp};
 
 /// A task's state.
@@ -267,6 +268,10 @@ impl Tasks {
 
     pub(super) fn path(&self, task: TaskId) -> InputPath {
         self.table.path(task)
+    }
+
+    pub(super) fn kind(&self, task: TaskId) -> Option<Kind> {
+        self.table.kind(task)
     }
 
     pub(super) fn state(&self, task: TaskId) -> TaskState {

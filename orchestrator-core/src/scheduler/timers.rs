@@ -8,7 +8,7 @@ use super::{Command, Policy, Scheduler, StopHow};
 use crate::config::units::HumanDuration;
 use crate::config::values::TimeLimit;
 use crate::metrics::ProcessSample;
-use crate::predict::{Features, Kind, RunTimes};
+use crate::predict::{Features, RunTimes};
 use crate::{AttemptId, Bytes, TaskId, Timestamp};
 
 /// Set timers by moment.
@@ -115,7 +115,7 @@ impl Scheduler {
     /// What is known of a task that runs or ran.
     pub(super) fn features(&self, task: TaskId) -> Features {
         let print = self.tasks.detail(task).and_then(|detail| detail.fingerprint);
-        let kind = Kind::of(self.tasks.path(task).as_bytes());
+        let kind = self.tasks.kind(task);
         Features { input: print.map(|print| Bytes(print.size)), kind, ..Features::default() }
     }
 

@@ -6,6 +6,7 @@ use super::work::Work;
 use crate::capacity::control::{
     AttemptReading, Candidate, Control, ControlRules, Ending, Intervention, MachineReading, Used, arrange,
 };
+use crate::predict::Kind;
 use crate::{AttemptId, TaskId, Timestamp};
 
 const GIGABYTE: f64 = 1e9;
@@ -25,19 +26,33 @@ pub struct Lawful {
     next: u64,
     /// The next task that does not fit, and since when.
     head: Option<(usize, f64)>,
+    kinds: Vec<Option<Kind>>,
 }
 
 impl Lawful {
     /// The law with these rules.
     #[must_use]
     pub fn new(rules: ControlRules) -> Self {
-        Self { control: Control::new(rules), attempts: Vec::new(), next: 1, head: None }
+        Self { control: Control::new(rules), attempts: Vec::new(), next: 1, head: None, kinds: Vec::new() }
     }
 
     /// The law, to be looked at.
     #[must_use]
     pub fn control(&self) -> &Control {
         &self.control
+    }
+
+    /// The same, told what sort of file each task's input is.
+    #[must_use]
+    pub fn with_kinds(self, kinds: Vec<Option<Kind>>) -> Self {
+        Self { kinds, ..self }
+    }
+
+    fn candidate(&self, view: &View<'_>, task: usize) -> Candidate {
+        let input = view.work.tasks[task].input;
+        let input = (input > 0.0).then_some((input * MEGABYTE) as u64);
+        let kind = self.kinds.get(task).copied().flatten();
+        Candidate { task: TaskId(task as u32), input, kind }
     }
 
     fn attempt(&self, task: usize) -> Option<AttemptId> {
@@ -61,11 +76,6 @@ pub fn lawful_order(work: &Work, seed: u64) -> Vec<usize> {
 
 fn at(now: f64) -> Timestamp {
     Timestamp(1_000_000 + (now * 1e6).round() as u64)
-}
-
-fn candidate(view: &View<'_>, task: usize) -> Candidate {
-    let input = view.work.tasks[task].input;
-    Candidate { task: TaskId(task as u32), input: (input > 0.0).then_some((input * MEGABYTE) as u64) }
 }
 
 impl Governor for Lawful {
@@ -114,7 +124,7 @@ impl Governor for Lawful {
         self.control.may_start_any().ok()?;
         let last = view.queue.len() - 1;
         let next = view.queue[last];
-        if self.control.may_start(candidate(view, next)).is_ok() {
+        if self.control.may_start(self.candidate(view, next)).is_ok() {
             self.head = None;
             return Some(last);
         }
@@ -131,7 +141,7 @@ impl Governor for Lawful {
         }
         (view.queue.len().saturating_sub(LOOK_AHEAD)..last)
             .rev()
-            .find(|place| self.control.may_start(candidate(view, view.queue[*place])).is_ok())
+            .find(|place| self.control.may_start(self.candidate(view, view.queue[*place])).is_ok())
     }
 
     fn started(&mut self, view: &View<'_>, task: usize) {
@@ -139,7 +149,8 @@ impl Governor for Lawful {
         let attempt = AttemptId(self.next);
         self.next += 1;
         self.attempts[task] = Some(attempt);
-        self.control.started(at(view.now), attempt, candidate(view, task));
+        let candidate = self.candidate(view, task);
+        self.control.started(at(view.now), attempt, candidate);
     }
 
     fn ended(&mut self, view: &View<'_>, ended: &Ended) {

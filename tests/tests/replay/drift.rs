@@ -28,7 +28,7 @@ impl Watched {
         let (peak, cpu) = (row.outcome.peak.0 as f64, row.cores.unwrap_or(1.0) * seconds);
         let took = Took { seconds, cpu, io: 0.0, peak, output: None };
         let judged = promised.filter(|_| self.model.reaches(input(row)));
-        self.model.observe(input(row), took);
+        self.model.observe(&row.task.features, took);
         let Some(promise) = judged else { return };
         self.judged += 1;
         let memory = self.memory.observe((peak / promise.peak_bytes.p50).ln());
@@ -49,7 +49,7 @@ fn recorded_tasks_seldom_change() {
             let mut watched = Watched::default();
             let mut running: VecDeque<(&TraceRow, Option<Promise>)> = VecDeque::new();
             for row in &stream {
-                let promise = watched.model.predict(input(row));
+                let promise = watched.model.predict(&row.task.features);
                 running.push_back((row, promise));
                 if running.len() > LAG
                     && let Some((row, promise)) = running.pop_front()

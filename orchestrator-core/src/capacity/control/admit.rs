@@ -97,7 +97,7 @@ impl Control {
         let allowed = self.allowed_memory();
         let knows = self.knows_memory();
         let (wanted, of) = if knows {
-            let course = Course::new(&need, 0.0, self.progress.wall(candidate.input).map(|wall| (0.0, wall)));
+            let course = Course::new(&need, 0.0, self.wall(candidate).map(|wall| (0.0, wall)));
             let wanted = self.others + self.forecast.with(&course, &self.growth, self.caution());
             (wanted, FREEZE_ABOVE * allowed)
         } else {

@@ -6,6 +6,7 @@ use super::cpu::CpuBound;
 use super::fleet::{Fleet, FrozenFor, Member};
 use super::forecast::{Course, Forecast};
 use super::growth::{Growth, Life};
+use super::kinds::KindLaw;
 use super::knee::KneeFinder;
 use super::limit::{LARGEST, ThroughputLimit};
 use super::progress::{Progress, Rate};
@@ -54,6 +55,7 @@ pub struct Control {
     /// So many may always, because they did in an earlier run.
     pub(super) at_once: usize,
     pub(super) sizes: SizeLaw,
+    pub(super) kinds: KindLaw,
     pub(super) growth: Growth,
     pub(super) forecast: Forecast,
     pub(super) cpu: CpuBound,
@@ -101,6 +103,7 @@ impl Control {
             pace: 1,
             at_once: 1,
             sizes: SizeLaw::default(),
+            kinds: KindLaw::default(),
             growth: Growth::default(),
             forecast: Forecast::default(),
             cpu: CpuBound::default(),
@@ -135,6 +138,7 @@ impl Control {
             law.learn(*one);
         }
         law.learned = 0;
+        law.tell_kinds_apart();
         law.sizes.refresh();
         law.progress.refresh();
         if state.at_once.is_finite() {
@@ -188,7 +192,7 @@ impl Control {
     pub fn started(&mut self, now: Timestamp, attempt: AttemptId, candidate: Candidate) {
         let since = self.advance(now);
         let need = self.need(candidate);
-        let course = Course::new(&need, 0.0, self.progress.wall(candidate.input).map(|wall| (0.0, wall)));
+        let course = Course::new(&need, 0.0, self.wall(candidate).map(|wall| (0.0, wall)));
         let member = Member {
             candidate,
             since,
@@ -219,7 +223,8 @@ impl Control {
         self.forecast.remove(&member.course, &self.growth);
         let seen = member.seen.unwrap_or_default();
         let (io, cpu) = ((used.io - seen.io).max(0.0), (used.cpu - seen.cpu).max(0.0));
-        self.moved.add(&self.progress, io, cpu, member.candidate.input);
+        let times = self.kinds.of(member.candidate.kind);
+        self.moved.add(&self.progress, io, cpu, member.candidate.input, times);
         match ending {
             Ending::Completed => self.completed(now, &member, used),
             Ending::OutOfMemory => {
@@ -234,18 +239,18 @@ impl Control {
     fn completed(&mut self, now: f64, member: &Member, used: Used) {
         let wall = now - member.since;
         let ran = wall - member.still;
-        let input = member.candidate.input;
+        let Candidate { input, kind, .. } = member.candidate;
         self.raised.remove(&member.candidate.task);
         self.floors.remove(&member.candidate.task);
         self.limit.completed();
         if self.learned >= LEARNED {
             return;
         }
-        self.learn(Completed { input, peak: used.peak, cpu: used.cpu, io: used.io, seconds: ran });
+        self.learn(Completed { input, kind, peak: used.peak, cpu: used.cpu, io: used.io, seconds: ran });
         if wall > 0.0 && member.still < STILL * wall {
             let beside = (self.integral - member.integral_at_start) / wall;
             if (1.0 / VARIED..=VARIED).contains(&(beside / member.beside_at_start)) {
-                self.knees.completed(beside, ran, log_size(input));
+                self.knees.completed(beside, ran / self.kinds.of(kind).wall, log_size(input));
             }
         }
         let (progress, all) = (&self.progress, (used.io, used.cpu));
@@ -257,17 +262,15 @@ impl Control {
 
     fn learn(&mut self, one: Completed) {
         self.learned += 1;
-        self.sizes.observe(one.input, one.peak);
-        self.progress.completed(one.io, one.cpu, one.seconds, one.input);
         self.cpu.completed(one.cpu, one.seconds);
-        self.records.push(one);
+        self.learn_result(one);
         self.stale = true;
     }
 
     /// What a task is expected to need.
     pub(super) fn need(&self, candidate: Candidate) -> Need {
         let raised = self.raised.get(&candidate.task).copied().unwrap_or(1.0);
-        let need = self.sizes.need(candidate.input).unwrap_or_else(|| {
+        let need = self.need_of_size(candidate).unwrap_or_else(|| {
             let largest = self.fleet.values().map(Member::rss).fold(0.0, f64::max);
             let age = self.fleet.values().next().map_or(0.0, |oldest| self.now.unwrap_or(0.0) - oldest.since);
             let share = UNKNOWN_SHARE / (1.0 + age / UNKNOWN_AGE);

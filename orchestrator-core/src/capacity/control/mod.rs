@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `cpu` | how many keep the cores busy up to the threshold, beside what others use |
 //! | `size_law`, `growth`, `forecast` | whether one more fits the memory, now and when the peaks come |
+//! | `kinds` | by what kinds of input differ: the pieces above learn results divided by it |
 //! | `progress`, `history`, `knee`, `limit` | how many at once still help |
 //! | `vigilance` | how much more caution about memory than asked for, from what it was worth so far |
 //! | `surplus` | whom to freeze, thaw, evict when too many run or memory runs out |
@@ -21,6 +22,7 @@ mod fleet;
 mod forecast;
 mod growth;
 mod history;
+mod kinds;
 mod knee;
 mod law;
 mod limit;

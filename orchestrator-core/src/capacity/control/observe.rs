@@ -108,7 +108,8 @@ impl Control {
             let seen = member.seen.unwrap_or_default();
             own += reading.rss;
             let (io, cpu) = ((reading.io - seen.io).max(0.0), (reading.cpu - seen.cpu).max(0.0));
-            self.moved.add(&self.progress, io, cpu, member.candidate.input);
+            let times = self.kinds.of(member.candidate.kind);
+            self.moved.add(&self.progress, io, cpu, member.candidate.input, times);
             member.seen = Some(Seen { cpu: reading.cpu, io: reading.io, rss: reading.rss });
             member.life.note(reading.io, reading.cpu, reading.rss);
         }
@@ -131,6 +132,7 @@ impl Control {
 
     /// What runs is expected to need something else in the light of what was completed and of what it uses.
     fn renew(&mut self) {
+        self.tell_kinds_apart();
         self.sizes.refresh();
         self.progress.refresh();
         if std::mem::take(&mut self.stale) || !self.knows_memory() {
@@ -141,7 +143,8 @@ impl Control {
         }
         for member in self.fleet.values_mut() {
             let Some(seen) = member.seen else { continue };
-            let share = self.progress.share(seen.io, seen.cpu, member.candidate.input);
+            let times = self.kinds.of(member.candidate.kind);
+            let share = times.share(&self.progress, seen.io, seen.cpu, member.candidate.input);
             member.share = share.map(|(share, _)| share);
             member.expected = match share {
                 Some((share, doubt)) => self.growth.update(&member.need, share, doubt, seen.rss),
@@ -157,7 +160,7 @@ impl Control {
 
     /// How a running task's memory is expected to go on.
     fn course(&self, member: &Member) -> Course {
-        let wall = self.progress.wall(member.candidate.input);
+        let wall = self.wall(member.candidate);
         let rest = wall.filter(|_| member.frozen.is_none()).map(|wall| match member.share {
             Some(share) if share > TELLING => {
                 let ran = self.now.unwrap_or(member.since) - member.since - member.still;

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use super::kinds::Times;
 use super::size_law::log_size;
 
 /// Completed tasks that are remembered.
@@ -37,10 +38,10 @@ pub(super) struct Rate {
 
 impl Rate {
     /// A task moved this much.
-    pub(super) fn add(&mut self, progress: &Progress, io: f64, cpu: f64, input: Option<u64>) {
+    pub(super) fn add(&mut self, progress: &Progress, io: f64, cpu: f64, input: Option<u64>, times: Times) {
         self.io += io;
         self.cpu += cpu;
-        if let Some(speed) = progress.speed(io, cpu, input) {
+        if let Some(speed) = times.speed(progress, io, cpu, input) {
             self.speed = Some(self.speed.unwrap_or(0.0) + speed);
         }
     }
@@ -112,6 +113,12 @@ impl Progress {
     pub(super) fn keep_last(&mut self, keep: usize) {
         self.totals.drain(..self.totals.len().saturating_sub(keep));
         self.usual = None;
+        self.stale = true;
+    }
+
+    /// Forgets what was completed, to be told all of it again by another measure; the yardstick stays.
+    pub(super) fn begin_anew(&mut self) {
+        self.totals.clear();
         self.stale = true;
     }
 

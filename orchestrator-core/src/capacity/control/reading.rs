@@ -1,6 +1,7 @@
 //! What the law hears.
 
-use crate::{AttemptId, TaskId};
+use crate::predict::{Features, Kind};
+use crate::{AttemptId, Bytes, TaskId};
 
 /// The machine at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -37,6 +38,16 @@ pub struct Candidate {
     pub task: TaskId,
     /// Size of its input, bytes; `None` if unknown.
     pub input: Option<u64>,
+    /// What sort of file its input is, by its name.
+    pub kind: Option<Kind>,
+}
+
+impl Candidate {
+    /// What is known of the task.
+    #[must_use]
+    pub fn features(&self) -> Features {
+        Features { input: self.input.map(Bytes), kind: self.kind, ..Features::default() }
+    }
 }
 
 /// How an attempt ended.

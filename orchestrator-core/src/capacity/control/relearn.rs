@@ -35,7 +35,7 @@ mod tests {
     use crate::{AttemptId, TaskId, Timestamp};
 
     fn candidate(task: u32) -> Candidate {
-        Candidate { task: TaskId(task), input: Some(1_000_000) }
+        Candidate { task: TaskId(task), input: Some(1_000_000), kind: None }
     }
 
     /// Twenty tasks of 1 GB each are known on a machine of 16 GB, and one runs.

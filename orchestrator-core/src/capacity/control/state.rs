@@ -4,6 +4,9 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Bytes;
+use crate::predict::{Features, Kind};
+
 /// Completed tasks kept.
 const KEPT: usize = 400;
 
@@ -13,6 +16,9 @@ pub struct Completed {
     /// Size of its input, bytes; absent if unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<u64>,
+    /// What sort of file it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Kind>,
     /// Largest resident memory, bytes.
     pub peak: f64,
     /// CPU time, s.
@@ -24,6 +30,11 @@ pub struct Completed {
 }
 
 impl Completed {
+    /// What was known of it before.
+    pub(crate) fn features(&self) -> Features {
+        Features { input: self.input.map(Bytes), kind: self.kind, ..Features::default() }
+    }
+
     /// Whether it can be learned from.
     pub(crate) fn is_sane(&self) -> bool {
         [self.peak, self.cpu, self.io, self.seconds].iter().all(|value| value.is_finite() && *value >= 0.0)
@@ -56,6 +67,10 @@ impl Records {
 
     pub(super) fn keep_last(&mut self, keep: usize) {
         self.0.drain(..self.0.len().saturating_sub(keep));
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Completed> + Clone {
+        self.0.iter()
     }
 
     pub(super) fn to_vec(&self) -> Vec<Completed> {

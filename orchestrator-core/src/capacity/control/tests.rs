@@ -1,5 +1,6 @@
 //! The law as a whole, over random events.
 
+mod kinds;
 mod reasons;
 
 use proptest::prelude::*;
@@ -10,7 +11,7 @@ use crate::{AttemptId, TaskId, Timestamp};
 const GIGABYTE: f64 = 1e9;
 
 fn candidate(task: u32) -> Candidate {
-    Candidate { task: TaskId(task), input: Some(u64::from(task % 7 + 1) * 100_000_000) }
+    Candidate { task: TaskId(task), input: Some(u64::from(task % 7 + 1) * 100_000_000), kind: None }
 }
 
 fn machine(memory_used: f64, cores_busy: f64) -> MachineReading {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::fit::{log_size, median};
+use super::super::fit::median;
 use super::super::kinds::{Case, Kinds};
 use super::experts::{CORRECTED, EXPERTS, Experts, Point, ROBUST};
 use crate::predict::{Features, Kind};
@@ -87,6 +87,12 @@ impl AmountPredictor {
         predictor
     }
 
+    /// One of several that learn of the same results: what costs more than usual each does after other results.
+    #[must_use]
+    pub(crate) fn in_turn(turn: usize) -> Self {
+        Self { kinds: Kinds::in_turn(turn), ..Self::default() }
+    }
+
     /// What to keep across runs.
     #[must_use]
     pub fn state(&self) -> AmountState {
@@ -111,21 +117,37 @@ impl AmountPredictor {
 
     /// As for memory: when the factors by which kinds differ change, all results are learned anew, each divided by its own.
     fn tell_kinds_apart(&mut self) {
-        let cases = self.kept.iter().map(|Kept { result, .. }| Case {
-            kind: result.kind,
-            log_size: result.input.map_or(f64::NAN, |bytes| log_size(bytes as f64)),
-            log: result.amount.max(SMALLEST).ln(),
-        });
-        let Some(factors) = self.kinds.look(cases) else { return };
-        let state = self.state();
-        *self = Self::default();
-        self.kinds.factors = factors;
-        state.results.into_iter().for_each(|result| self.keep(result));
+        if !self.kinds.due() {
+            return;
+        }
+        let cases =
+            self.kept.iter().map(|Kept { result, .. }| Case::new(result.kind, result.input, result.amount));
+        if !self.kinds.fit(cases) {
+            return;
+        }
+        let results = std::mem::take(&mut self.kept);
+        self.points.clear();
+        (self.experts, self.correction) = Default::default();
+        let mut next = 1;
+        for (at, kept) in results.into_iter().enumerate() {
+            if at == next {
+                self.refit();
+                next = at + 1 + at / 8;
+            }
+            self.add(kept.result);
+        }
+        self.refit();
     }
 
     fn keep(&mut self, result: AmountResult) {
+        self.add(result);
+        self.refit();
+    }
+
+    /// Keeps a result, with what the experts miss of it that were fitted to earlier ones.
+    fn add(&mut self, result: AmountResult) {
         let size = result.input.map(|bytes| bytes as f64);
-        let amount = result.amount / self.kinds.factors.of(result.kind);
+        let amount = result.amount / self.kinds.of(result.kind);
         let point = Point::new(size, amount.max(SMALLEST));
         let missed = (!self.points.is_empty()).then(|| {
             self.experts
@@ -138,6 +160,9 @@ impl AmountPredictor {
         }
         self.kept.push_back(Kept { result, missed });
         self.points.push(point);
+    }
+
+    fn refit(&mut self) {
         self.experts = Experts::fit(&self.points);
         let mut recent: Vec<f64> =
             self.kept.iter().rev().take(CORRECTION).filter_map(|kept| Some(kept.missed?[ROBUST])).collect();
@@ -188,7 +213,7 @@ impl AmountPredictor {
         }
         let size = features.input.map(|bytes| bytes.0 as f64);
         let said = self.experts.say(&self.points, size, self.correction)[self.believed];
-        let p50 = (said * self.kinds.factors.of(features.kind)).max(SMALLEST);
+        let p50 = (said * self.kinds.of(features.kind)).max(SMALLEST);
         Some(AmountPrediction { p50, p95: p50 * self.p95 })
     }
 }

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::super::fit::log_size;
 use super::super::kinds::{Case, Kinds};
 use super::arms::{Arms, Failures};
 use super::experts::{EXPERTS, Expert, Experts, Point};
@@ -148,16 +147,42 @@ impl MemoryPredictor {
     /// Every few results it is looked at by what factor kinds of input differ; when that changes, all results are learned anew,
     /// each divided by the factor of its kind.
     fn tell_kinds_apart(&mut self) {
-        let cases = self.kept.iter().map(|Kept { result, .. }| Case {
-            kind: result.kind,
-            log_size: result.input.map_or(f64::NAN, |bytes| log_size(bytes as f64)),
-            log: (result.peak as f64).max(1.0).ln(),
-        });
-        let Some(factors) = self.kinds.look(cases) else { return };
-        let state = self.state();
-        *self = Self::new(self.rules);
-        self.kinds.factors = factors;
-        state.results.into_iter().for_each(|result| self.learn(result));
+        if !self.kinds.due() {
+            return;
+        }
+        let cases = self
+            .kept
+            .iter()
+            .map(|Kept { result, .. }| Case::new(result.kind, result.input, result.peak as f64));
+        if self.kinds.fit(cases) {
+            self.learn_anew();
+        }
+    }
+
+    /// What experts would have said of each result from those before it; they are fitted again whenever there are a twelfth more,
+    /// and ladders half-way and at the end, so that those of the first half are held against the second: less than 1 ms in all.
+    fn learn_anew(&mut self) {
+        let results = std::mem::take(&mut self.kept);
+        self.points.clear();
+        self.ratios = Default::default();
+        self.arms = Arms::default();
+        self.failures = Failures::default();
+        self.experts = Experts::default();
+        let (half, mut next) = (results.len() / 2, 1);
+        for (at, Kept { result, .. }) in results.into_iter().enumerate() {
+            if at == next {
+                self.experts = Experts::fit(&self.points);
+                next = at + 1 + at / 12;
+            }
+            if at == half.max(RECORDED) {
+                self.refit();
+            }
+            self.keep(result);
+            if let (Some(kept), Some(point)) = (self.kept.last(), self.points.last()) {
+                self.arms.score(&kept.said, self.rules.floor, point.peak, worth(result.seconds));
+            }
+        }
+        self.refit();
     }
 
     fn learn(&mut self, result: MemoryResult) {
@@ -171,7 +196,7 @@ impl MemoryPredictor {
         }
         if self.kept.len() >= RECORDED {
             let said = self.experts.say_all(&self.points, result.input.map(|bytes| bytes as f64));
-            let peak = result.peak as f64 / self.kinds.factors.of(result.kind);
+            let peak = result.peak as f64 / self.kinds.of(result.kind);
             self.arms.score(&said, self.rules.floor, peak, worth(result.seconds));
         }
         self.keep(result);
@@ -180,7 +205,7 @@ impl MemoryPredictor {
 
     fn keep(&mut self, result: MemoryResult) {
         let size = result.input.map(|bytes| bytes as f64);
-        let point = Point::new(size, result.peak as f64 / self.kinds.factors.of(result.kind));
+        let point = Point::new(size, result.peak as f64 / self.kinds.of(result.kind));
         let said = if self.kept.is_empty() {
             let mut said = [point.peak; EXPERTS];
             said[Expert::Distribution as usize] = 1.0;
@@ -254,7 +279,7 @@ impl MemoryPredictor {
             };
             return self.prediction(&[1.0], first, (1.0, 1.0), source);
         }
-        let factor = self.kinds.factors.of(features.kind);
+        let factor = self.kinds.of(features.kind);
         if self.kept.len() < FEW {
             let spread = (largest / self.experts.smallest() - 1.0).min(0.4);
             let first = largest * FEW_MARGIN * (1.0 + 0.5 * spread);

@@ -59,7 +59,7 @@ fn control() -> (Vec<Duration>, Vec<Duration>) {
     let mut chance = Chance::new(2);
     let mut candidate = |task: u64| {
         let input = Some(chance.log_normal(1e9, 1.0) as u64);
-        Candidate { task: TaskId(task as u32), input }
+        Candidate { task: TaskId(task as u32), input, kind: None }
     };
     (1..=RUNNING).for_each(|id| law.started(Timestamp(1), AttemptId(id), candidate(id)));
     let (mut readings, mut starts) = (Vec::new(), Vec::new());

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use orchestrator_core::Timestamp;
+use orchestrator_core::predict::Kind;
 
 use super::StateReader;
 use crate::error::StoreError;
@@ -15,6 +16,8 @@ use crate::sql::unsigned;
 pub struct MeasuredTask {
     /// Size of its input, bytes; `None` if it was never seen.
     pub input: Option<u64>,
+    /// What sort of file it was, where its path was looked at.
+    pub kind: Option<Kind>,
     /// Run time.
     pub wall: Duration,
     /// CPU time, user and system.
@@ -64,7 +67,8 @@ impl StateReader {
             let outputs = blob.and_then(|blob| outputs::decode(blob, path)).unwrap_or_default();
             let published = outputs.iter().map(|output| output.size).sum();
             let attempt: i64 = row.get(7).map_err(wrong)?;
-            found.push((attempt, (measured(row).map_err(wrong)?, published)));
+            let task = MeasuredTask { kind: Kind::of(path), ..measured(row).map_err(wrong)? };
+            found.push((attempt, (task, published)));
         }
         found.sort_unstable_by_key(|(attempt, _)| *attempt);
         Ok(found.into_iter().map(|(_, one)| one).collect())
@@ -85,6 +89,7 @@ fn measured(row: &rusqlite::Row<'_>) -> rusqlite::Result<MeasuredTask> {
     let number = |at: usize| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(at)?.map_or(0, unsigned));
     Ok(MeasuredTask {
         input: row.get::<_, Option<i64>>(0)?.map(unsigned),
+        kind: None,
         wall: Duration::from_micros(number(1)?),
         cpu: Duration::from_micros(number(2)?),
         peak_rss: number(3)?,
