@@ -2,6 +2,7 @@
 
 use orchestrator_core::Timestamp;
 use orchestrator_core::outlook::Promise;
+use orchestrator_core::placement::CpuSet;
 use orchestrator_core::scheduler::{InputPath, TaskState};
 use orchestrator_store::{AttemptOutcome, AttemptView, TaskView};
 use serde_json::{Value, json};
@@ -147,6 +148,7 @@ fn explain_text(task: &TaskView, why: &str, expected: Option<&Promise>, state: &
             ending(attempt)
         ));
         lines.extend(usage(attempt));
+        lines.extend(processors(attempt).map(where_it_may_run));
         for output in attempt.outputs.iter().flatten() {
             lines.push(format!("    output: {} ({})", output.path, orchestrator_core::Bytes(output.size)));
         }
@@ -180,6 +182,18 @@ fn usage(attempt: &AttemptView) -> Option<String> {
     Some(format!("    took {wall}, {cpu} of CPU, up to {} of memory", usage.peak_rss))
 }
 
+fn where_it_may_run(cpus: CpuSet) -> String {
+    format!("    may run on {} {cpus}", if cpus.len() == 1 { "CPU" } else { "CPUs" })
+}
+
+/// The processors that the attempt's process may run on, as the kernel says, while it runs.
+fn processors(attempt: &AttemptView) -> Option<CpuSet> {
+    let identity = attempt.identity.filter(|_| matches!(attempt.outcome, AttemptOutcome::Open))?;
+    let cpus = orchestrator_sysmon::topology::of_process(identity.pid)?;
+    // The process of then, not another one that has its number now.
+    (orchestrator_exec_local::start_ticks(identity.pid)? == identity.start_ticks).then_some(cpus)
+}
+
 fn next(task: &TaskView, way: &Way) -> Vec<String> {
     let name = match task.path.to_string() {
         path if path.starts_with('-') => format!("./{path}"),
@@ -202,7 +216,7 @@ fn explain_json(task: &TaskView, why: &str, state: &State) -> Value {
             "calibrating": attempt.calibrating, "identity": attempt.identity,
             "planned_at": attempt.planned_at, "started_at": attempt.started_at, "ended_at": attempt.ended_at,
             "exit": attempt.exit, "outcome": outcome_json(&attempt.outcome), "sentence": ending(attempt),
-            "usage": attempt.usage, "outputs": attempt.outputs, "logs": logs,
+            "cpus": processors(attempt), "usage": attempt.usage, "outputs": attempt.outputs, "logs": logs,
         })
     });
     json!({

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use orchestrator_core::Bytes;
 use orchestrator_core::config::Config;
 use orchestrator_core::config::model::{ConcurrencyMode, Isolation};
+use orchestrator_core::placement::{self, CpuSet, Node, Topology};
 use orchestrator_exec_local::LaunchPath;
 use serde::Serialize;
 
@@ -47,6 +49,50 @@ pub(crate) struct Plan {
     pub(crate) calibrates: bool,
     /// How processes would be started here.
     pub(crate) launch: String,
+    /// The processors that may be used.
+    pub(crate) machine: Machine,
+    /// Which of them a process would be given, in words.
+    pub(crate) placement: String,
+}
+
+/// The processors that may be used.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Machine {
+    /// NUMA nodes with such processors.
+    pub(crate) nodes: Vec<MachineNode>,
+    /// Physical cores.
+    pub(crate) cores: usize,
+    /// Processors, hardware threads each.
+    pub(crate) cpus: usize,
+    /// Last-level caches.
+    pub(crate) caches: usize,
+    /// The same in words.
+    pub(crate) summary: String,
+}
+
+/// A NUMA node.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct MachineNode {
+    /// Its number.
+    pub(crate) node: u32,
+    /// Its processors, as a list.
+    pub(crate) cpus: CpuSet,
+    /// Its memory, bytes; 0 where unknown.
+    pub(crate) memory: Bytes,
+}
+
+impl Machine {
+    fn new(topology: &Topology) -> Self {
+        let node =
+            |node: &Node| MachineNode { node: node.id, cpus: topology.of_node(node.id), memory: node.memory };
+        Self {
+            nodes: topology.nodes().iter().map(node).collect(),
+            cores: topology.cores(),
+            cpus: topology.cpus().len(),
+            caches: topology.caches(),
+            summary: placement::summary(topology),
+        }
+    }
 }
 
 impl Plan {
@@ -57,6 +103,7 @@ impl Plan {
         plugins: Vec<PlannedPlugin>,
         by_open_files: Option<u64>,
     ) -> Self {
+        let topology = orchestrator_sysmon::topology::usable();
         Self {
             binary,
             arguments: config.binary.flags.iter().map(ToString::to_string).collect(),
@@ -74,6 +121,8 @@ impl Plan {
             by_open_files,
             calibrates: config.calibration.enabled,
             launch: LaunchPath::best().to_string(),
+            machine: Machine::new(&topology),
+            placement: placement::meaning(config.concurrency.placement, &topology),
         }
     }
 
@@ -86,6 +135,8 @@ impl Plan {
             ("state", self.state.display().to_string()),
             ("processes", self.processes()),
             ("launch", self.launch.clone()),
+            ("machine", self.machine.summary.clone()),
+            ("placement", self.placement.clone()),
         ];
         for plugin in &self.plugins {
             let text = format!(

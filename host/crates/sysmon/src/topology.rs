@@ -23,6 +23,13 @@ pub fn usable() -> Topology {
     read(Path::new(DEVICES), &affinity())
 }
 
+/// The processors that a process may run on; `None` when it does not exist.
+#[must_use]
+pub fn of_process(pid: u32) -> Option<CpuSet> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    CpuSet::parse(text.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?)
+}
+
 /// The topology that a tree like [`DEVICES`] tells, of those of these processors that are online.
 #[must_use]
 pub fn read(devices: &Path, processors: &[usize]) -> Topology {
