@@ -8,8 +8,9 @@
 use super::growth::Growth;
 use super::size_law::Need;
 
-/// Moments that are looked at.
+/// Moments that are looked at: those just before an expected end, and so many seconds from now.
 const MOMENTS: usize = 24;
+const SOON: [f64; 3] = [3.0, 6.0, 12.0];
 /// A task is taken to be done with its remaining work in this share of the expected time as far as growth goes …
 const GROWS_WITHIN: f64 = 0.8;
 /// … and to end after this multiple of it, and this many seconds.
@@ -61,10 +62,13 @@ impl Course {
         if at > self.ends() {
             return None;
         }
+        if !self.left.is_finite() {
+            return Some(1.0);
+        }
         let grown = at / (self.left * GROWS_WITHIN).max(1e-9);
-        let share =
-            if self.left.is_finite() { self.share + (1.0 - self.share) * grown.min(1.0) } else { 1.0 };
-        Some(growth.upper(share))
+        let share = self.share + (1.0 - self.share) * grown.min(1.0);
+        let most = growth.in_proportion(self.rss, self.share, share);
+        Some(growth.upper(share).min(most.map_or(1.0, |most| most / self.need.mean.max(1.0))))
     }
 }
 
@@ -108,7 +112,7 @@ pub(super) struct Forecast {
 impl Forecast {
     /// The sums of these tasks, just before each of them is expected to end (or at fewer moments, if they are many).
     pub(super) fn new(courses: &[Course], growth: &Growth) -> Self {
-        let mut ends: Vec<f64> = courses.iter().map(Course::ends).collect();
+        let mut ends: Vec<f64> = courses.iter().map(Course::ends).chain(SOON).collect();
         ends.sort_unstable_by(f64::total_cmp);
         let step = ends.len().div_ceil(MOMENTS).max(1);
         let mut moments: Vec<Moment> =
@@ -138,7 +142,9 @@ impl Forecast {
         let last = self.moments.partition_point(|moment| moment.at < alone.at);
         // At its own peak those still run that end later.
         let at_peak = Moment { at: alone.at, ..self.moments.get(last).copied().unwrap_or_default() };
-        self.moments
+        // What comes after its end is no matter of its.
+        let after = self.moments.partition_point(|moment| moment.at <= course.ends());
+        self.moments[..after]
             .iter()
             .chain([&at_peak])
             .map(|moment| {
@@ -203,6 +209,21 @@ mod tests {
         // Nothing known of when they end: all peaks may meet.
         let unknown = Course::new(&need(10.0), 9.0, None);
         assert_eq!(Forecast::new(&[unknown], &growth).with(&fresh, &growth, NONE), 20.0);
+    }
+
+    #[test]
+    fn what_ends_before_a_peak_comes_does_not_wait_for_it() {
+        // A tenth of it took two seconds and a hundredth of what it is said to need; nobody knows how it grows.
+        let large = Course::new(&need(1000.0), 10.0, Some((0.1, 18.0)));
+        let forecast = Forecast::new(&[large], &Growth::default());
+        let short = Course::new(&need(5.0), 0.0, Some((0.0, 0.2)));
+        let long = Course::new(&need(5.0), 0.0, Some((0.0, 30.0)));
+        assert_eq!(forecast.peak(NONE), 110.0, "in proportion to its work, and a tenth more");
+        assert!(forecast.with(&short, &Growth::default(), NONE) < 60.0);
+        assert!(forecast.with(&long, &Growth::default(), NONE) > 110.0);
+        // With nothing done yet it may need all of it at once.
+        let fresh = Forecast::new(&[Course::new(&need(1000.0), 0.0, Some((0.0, 20.0)))], &Growth::default());
+        assert_eq!(fresh.with(&short, &Growth::default(), NONE), 1005.0);
     }
 
     #[test]

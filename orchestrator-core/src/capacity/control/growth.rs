@@ -18,12 +18,15 @@ const SPREAD: f64 = 0.05;
 const UNSEEN: f64 = 0.3;
 /// Where the size law itself may be off by more than this share, the shape of growth is not believed either.
 const EXTRAPOLATED: f64 = 0.5;
-/// Between these shares of its work memory in proportion to work is believed, with so much on top.
+/// From the first of these shares of its work memory in proportion to work is believed, with so much on top; from the second
+/// on what was in proportion then.
 const TELLING: f64 = 0.1;
-const CURVED: f64 = 0.6;
+const CURVED: f64 = 0.5;
 const ABOVE: f64 = 1.1;
 /// Points of a task's life that are kept.
 const POINTS: usize = 16;
+/// Readings of a life from which on it tells a shape.
+const SHAPE: usize = 3;
 
 /// One task's life so far, thinned out: every point is (bytes moved, CPU seconds, resident memory).
 #[derive(Clone, Debug, Default)]
@@ -51,8 +54,9 @@ impl Life {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.points.is_empty()
+    /// Whether it was seen often enough to tell a shape.
+    pub(super) fn tells(&self) -> bool {
+        self.points.len() >= SHAPE
     }
 
     pub(super) fn points(&self) -> impl Iterator<Item = (f64, f64, f64)> + '_ {
@@ -133,6 +137,13 @@ impl Growth {
         if share < 1.0 { self.upper[bin(share)] } else { 1.0 }
     }
 
+    /// What a task uses at most at a later share of its work that uses `rss` now, where nothing is known of the shape: memory grows
+    /// no faster than the work goes on. `None` where a shape is known, or too little was done.
+    pub(super) fn in_proportion(&self, rss: f64, share: f64, later: f64) -> Option<f64> {
+        let known = later < 1.0 && self.bins[bin(later)].n >= ENOUGH;
+        (!known && (TELLING..1.0).contains(&share)).then(|| ABOVE * rss * later / share)
+    }
+
     /// What a task needs that uses `rss` with a share of its work done; `doubt` = relative error of that share.
     pub(super) fn update(&self, need: &Need, share: f64, doubt: f64, rss: f64) -> Need {
         if rss <= 0.0 || need.mean <= 0.0 {
@@ -159,12 +170,14 @@ impl Growth {
 }
 
 /// What a task needs at most whose kind is not known yet: its memory grows no faster than its work goes on, which held for
-/// 99 % of 1,406 recorded curves of real tools up to half of their work (`TELLING` to `CURVED`), within a tenth.
+/// 99 % of 1,406 recorded curves of real tools up to half of their work (`TELLING` to `CURVED`), within a tenth; from
+/// there on 99 % of them grew to no more than 2.2 times of what they used. A task that has done more than tasks do in
+/// all says that nothing is known of its work.
 fn in_proportion(need: &Need, share: f64, doubt: f64, rss: f64) -> Need {
-    if !(TELLING..CURVED).contains(&share) {
+    if !(TELLING..1.0).contains(&share) {
         return *need;
     }
-    let mean = ABOVE * rss / share;
+    let mean = ABOVE * rss / share.min(CURVED);
     if mean >= need.mean {
         return *need;
     }
@@ -204,7 +217,7 @@ mod tests {
             half,
             "a shape of other sizes says nothing"
         );
-        for (share, rss) in [(0.05, 1.0), (0.95, 5.0), (0.5, 60.0)] {
+        for (share, rss) in [(0.05, 1.0), (1.0, 5.0), (0.5, 60.0)] {
             assert_eq!(Growth::default().update(&extrapolated, share, 0.0, rss), extrapolated);
         }
     }

@@ -255,7 +255,7 @@ impl Control {
         }
         let (progress, all) = (&self.progress, (used.io, used.cpu));
         let life = member.life.points().map(|(io, cpu, rss)| (progress.share_of((io, cpu), all), rss));
-        if !member.life.is_empty() {
+        if member.life.tells() {
             self.growth.completed(life, used.peak.max(1.0));
         }
     }

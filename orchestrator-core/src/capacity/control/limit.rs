@@ -493,7 +493,7 @@ fn few(cores: f64) -> f64 {
 
 /// Fewer than this only another bound demands.
 fn fewest(cores: f64) -> f64 {
-    (0.5 * cores).clamp(1.0, FEWEST)
+    cores.clamp(1.0, FEWEST)
 }
 
 /// Whether a step up brought less progress than it should.

@@ -14,6 +14,9 @@ const KEPT: usize = 60;
 const ENOUGH: usize = 3;
 /// Added to a variance before it is inverted.
 const FLOOR: f64 = 0.02;
+/// What a file takes in all is expected to go with size like this power, give or take: work grows as the input does, unless
+/// results of different size show otherwise.
+const EXPONENT: (f64, f64) = (1.0, 0.3);
 /// Spread that is assumed of a measure before five completions.
 const UNKNOWN_SPREAD: f64 = 0.3;
 /// Before that, bytes stand for progress where there are more than these per second, and per second and task.
@@ -142,8 +145,12 @@ impl Progress {
         let (mx, my) = (sx / n, sy / n);
         let (xx, xy) =
             points().fold((0.0, 0.0), |(a, b), (x, y)| (a + (x - mx).powi(2), b + (x - mx) * (y - my)));
-        let slope = if xx > 1e-9 { xy / xx } else { 0.0 };
-        let variance = points().map(|(x, y)| (y - my - slope * (x - mx)).powi(2)).sum::<f64>() / n;
+        let variance =
+            |slope: f64| points().map(|(x, y)| (y - my - slope * (x - mx)).powi(2)).sum::<f64>() / n;
+        let plain = if xx > 1e-9 { xy / xx } else { 0.0 };
+        let prior = (variance(plain) + FLOOR) / EXPONENT.1.powi(2);
+        let slope = (xy + prior * EXPONENT.0) / (xx + prior);
+        let variance = variance(slope);
         let weight = if mean < smallest { 0.0 } else { 1.0 / (variance + FLOOR) };
         Total { weight, mean, centre_x: mx, centre_y: my, slope }
     }

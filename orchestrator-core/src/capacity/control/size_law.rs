@@ -19,11 +19,12 @@ const PRIOR_RESULTS: f64 = 1.0;
 const MANY: f64 = 20.0;
 /// Exponents are taken between 0 and this.
 const STEEPEST: f64 = 2.0;
-/// Beyond this many of the largest inputs seen, of few results one in so many, (and half as large again) the law is
-/// extrapolated …
+/// Beyond the largest input seen (and half as large again) the law is extrapolated …
+const REACH: f64 = 1.5;
+/// … and where only a few results are of inputs so large, the law may be off for them by this over the root of their number.
 const LARGE_SEEN: usize = 3;
 const ONE_IN: usize = 4;
-const REACH: f64 = 1.5;
+const FEW_LARGE: f64 = 0.3;
 /// … in proportion to size at least: a new kind of large inputs must not be taken for small ones.
 const EXTRAPOLATED: f64 = 1.0;
 
@@ -48,8 +49,21 @@ struct Law {
     exponent_error: f64,
     /// Mean and standard deviation of peaks as multiples of what the law says.
     strays: (f64, f64),
-    /// Log size up to which the law holds.
-    reach: f64,
+    /// Log sizes of the largest results, largest first.
+    largest: [f64; LARGE_SEEN],
+    /// How many results of a size make the law sure of it.
+    sure: usize,
+}
+
+impl Law {
+    /// By how much the law is extrapolated for this size (in log size), and how few results there are of inputs so large: a
+    /// standard deviation.
+    fn beyond(&self, size: f64) -> (f64, f64) {
+        let beyond = (size - self.largest[0] - REACH.ln()).max(0.0);
+        let like_it = self.largest.iter().take_while(|one| **one + REACH.ln() >= size).count();
+        let few = if (1..self.sure).contains(&like_it) { FEW_LARGE / (like_it as f64).sqrt() } else { 0.0 };
+        (beyond, few)
+    }
 }
 
 /// Learns the law from results.
@@ -126,7 +140,8 @@ impl SizeLaw {
             strays,
             results: n,
             exponent_error: posterior.sqrt(),
-            reach: self.large_seen() + REACH.ln(),
+            largest: self.largest(),
+            sure: self.results.len().div_ceil(ONE_IN).clamp(1, LARGE_SEEN),
         });
     }
 
@@ -146,29 +161,30 @@ impl SizeLaw {
         (mean.min(above * seen), own.min(above * (squares / n).sqrt().max(PRIOR_SPREAD / n.sqrt())))
     }
 
-    /// Log size of the third largest input, or of a larger one of few.
-    fn large_seen(&self) -> f64 {
+    /// Log sizes of the largest inputs, largest first.
+    fn largest(&self) -> [f64; LARGE_SEEN] {
         let mut largest = [f64::NEG_INFINITY; LARGE_SEEN];
         for (x, _) in &self.results {
-            if *x > largest[0] {
-                largest[0] = *x;
-                largest.sort_unstable_by(f64::total_cmp);
+            if *x > largest[LARGE_SEEN - 1] {
+                largest[LARGE_SEEN - 1] = *x;
+                largest.sort_unstable_by(|a, b| b.total_cmp(a));
             }
         }
-        largest[LARGE_SEEN - self.results.len().div_ceil(ONE_IN).clamp(1, LARGE_SEEN)]
+        largest
     }
 
     /// What a task with this input will need; `None` before three results.
     pub(super) fn need(&self, input: Option<u64>) -> Option<Need> {
         let law = self.law?;
         let x = log_size(input) - law.centre_x;
-        let beyond = (log_size(input) - law.reach).max(0.0);
+        let (beyond, few) = law.beyond(log_size(input));
         let steeper = beyond * (EXTRAPOLATED - law.exponent).max(0.0);
         let middle = (law.centre_y + law.exponent * x + steeper).exp();
         let mean = middle * law.strays.0;
         let variance = law.spread * law.spread / law.results
             + (x * law.exponent_error).powi(2)
-            + (EXPONENT.1 * beyond).powi(2);
+            + (EXPONENT.1 * beyond).powi(2)
+            + few * few;
         let common = variance.sqrt().min(1.0);
         Some(Need { mean, own: middle * law.strays.1, common: mean * common })
     }
@@ -208,5 +224,22 @@ mod far {
         let seen = law.need(Some(15_000_000)).unwrap();
         let far = law.need(Some(1_500_000_000)).unwrap();
         assert!(far.mean > 20.0 * seen.mean && far.common > 0.5 * far.mean, "{seen:?} {far:?}");
+    }
+
+    #[test]
+    fn one_result_far_beyond_the_others_is_believed_with_caution() {
+        let mut law = SizeLaw::default();
+        (0..20u64).for_each(|i| law.observe(Some(125_000 + 10 * i), 1e7));
+        law.refresh();
+        let guessed = law.need(Some(36_000_000)).unwrap();
+        law.observe(Some(36_000_000), 3.7e8);
+        law.refresh();
+        let known = law.need(Some(37_000_000)).unwrap();
+        (0..2).for_each(|_| law.observe(Some(36_000_000), 3.7e8));
+        law.refresh();
+        let sure = law.need(Some(37_000_000)).unwrap();
+        assert!(guessed.mean > 1.5e9, "{guessed:?}");
+        assert!((known.mean / 3.7e8 - 1.0).abs() < 0.1 && known.common > 0.2 * known.mean, "{known:?}");
+        assert!((sure.mean / 3.7e8 - 1.0).abs() < 0.1 && sure.common < 0.1 * sure.mean, "{sure:?}");
     }
 }

@@ -23,7 +23,7 @@ pub struct Load {
 type Make = fn(&mut Chance) -> Load;
 
 /// Every workload: its name, what it is about, and how it is made.
-const LOADS: [(&str, &str, Make); 24] = [
+const LOADS: [(&str, &str, Make); 26] = [
     ("cpu", "CPU-bound", machine_bound::cpu),
     ("sleep", "latency-bound", machine_bound::sleep),
     ("memgrow", "memory grows with size", memory_bound::grow),
@@ -46,6 +46,16 @@ const LOADS: [(&str, &str, Make); 24] = [
     ("flicker", "other people's load every two minutes", mixed::flicker),
     ("two_cores", "two cores, 4 GB, memory grows with size", mixed::two_cores),
     ("few_files", "ten to twenty files of very different size, two cores, little memory", few::files),
+    (
+        "windows",
+        "ten to seventeen files, memory grows up to a window, two cores, little memory",
+        few::windows,
+    ),
+    (
+        "texts_images",
+        "small texts, then images of three hundred times the size, two cores",
+        few::texts_then_images,
+    ),
     ("few_images", "sixteen files alike, two cores", few::images),
     ("naps", "naps of half a second to three seconds, two cores", few::naps),
 ];
