@@ -1,4 +1,4 @@
-//! The chores of this repository: `demo`, `test`, `lint`, `bench`.
+//! The chores of this repository: `demo`, `test`, `lint`, `bench`, `vm`.
 #![expect(clippy::print_stdout, reason = "a chore talks to the person or the CI log that started it")]
 
 mod abi;
@@ -9,6 +9,7 @@ mod lint;
 mod shell;
 mod test;
 mod tools;
+mod vm;
 mod workspace;
 
 use std::process::ExitCode;
@@ -22,6 +23,7 @@ usage: cargo xtask <chore>
   test     build everything, run every test, then lint (what CI runs)
   bench    measure in release mode: bench [--quick] [launch | limits | sampler | long | queue | capacity | predict]
   abi      compare the plugin contract with its published versions; --record writes the record of a new one
+  vm       run in a virtual machine that this one is not: vm numa
   lint     formatting, clippy, dependency edges, licences and advisories, docs
 ";
 
@@ -46,6 +48,7 @@ fn dispatch(arguments: &[String]) -> Result<(), Failure> {
         "demo" => demo::run(),
         "test" => test::run(rest),
         "lint" => lint::run(),
+        "vm" => vm::run(rest),
         "help" | "-h" | "--help" => {
             print!("{USAGE}");
             Ok(())
