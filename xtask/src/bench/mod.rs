@@ -11,6 +11,7 @@ mod live;
 mod long;
 mod measure;
 mod peers;
+mod placement;
 mod plugins;
 mod queue;
 mod report;
@@ -32,12 +33,13 @@ const PROGRAMS: [(&str, &str); 2] = [("capacity", "bench_capacity"), ("predict",
 type Measure = fn(&Stage) -> Result<Report, Failure>;
 
 /// Each measurement: its name, and what makes it.
-const MEASURES: [(&str, Measure); 11] = [
+const MEASURES: [(&str, Measure); 12] = [
     ("launch", launch::measure),
     ("limits", limits::measure),
     ("sampler", sampler::measure),
     ("calls", plugins::calls),
     ("fleet", plugins::fleet),
+    ("placement", placement::measure),
     ("long", long::measure),
     ("queue", queue::measure),
     ("instructions", instructions::measure),
@@ -47,7 +49,7 @@ const MEASURES: [(&str, Measure); 11] = [
 ];
 
 const USAGE: &str = "usage: cargo xtask bench [--quick] [launch | limits | sampler | calls | fleet | long | live | phases | \
-                     outside | queue | instructions | capacity [universes] [--write FILE] [FIRST LAST] | predict]";
+                     outside | placement | queue | instructions | capacity [universes] [--write FILE] [FIRST LAST] | predict]";
 
 /// What all measurements need.
 #[derive(Debug)]

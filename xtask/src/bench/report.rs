@@ -49,7 +49,7 @@ impl Report {
         let folder = root.join("bench");
         fs::create_dir_all(&folder).map_err(|error| Failure::file(&folder, error))?;
         fs::write(&results, text + "\n").map_err(|error| Failure::file(&results, error))?;
-        let documents = ["performance.md", "capacity.md"];
+        let documents = ["performance.md", "capacity.md", "placement.md"];
         documents.iter().try_for_each(|name| self.renew(&root.join("docs").join(name)))
     }
 
