@@ -16,7 +16,7 @@ use crate::{AttemptId, Bytes, TaskId, Timestamp};
 const ARRANGED: usize = 100_000;
 /// Waiting tasks that are tried when the next one's memory does not fit.
 const LOOK_AHEAD: usize = 64;
-/// The next one waits at most this multiple of the median run time before nothing may overtake it.
+/// The next one waits at most this multiple of the median run time before nothing may overtake it but what delays nobody.
 const PATIENCE: f64 = 1.5;
 /// Median run time before one is known.
 const UNKNOWN_WALL: Duration = Duration::from_secs(30);
@@ -71,7 +71,7 @@ impl Scheduler {
         }
     }
 
-    /// One that fits while the next does not, unless that has waited for long.
+    /// One that fits while the next does not; when that has waited for long, only one that ends before it can start.
     fn smaller_one(&mut self, next: TaskId, now: Timestamp) -> Option<TaskId> {
         let since = match self.head {
             Some((task, since)) if task == next => since,
@@ -81,11 +81,15 @@ impl Scheduler {
         let control = self.control.as_ref()?;
         let wall =
             control.median_wall().map_or(UNKNOWN_WALL, |wall| Duration::from_secs_f64(wall.clamp(0.0, 1e6)));
-        if !control.knows_memory() || now.since(since) > wall.mul_f64(PATIENCE) {
+        if !control.knows_memory() {
             return None;
         }
+        let patient = now.since(since) <= wall.mul_f64(PATIENCE);
         let ahead: Vec<TaskId> = self.queue.ahead(&self.tasks).take(LOOK_AHEAD).collect();
-        let task = ahead.into_iter().find(|task| control.may_start(self.candidate(*task)).is_ok())?;
+        let task = ahead.into_iter().find(|task| {
+            let one = self.candidate(*task);
+            control.may_start(one).is_ok() && (patient || control.delays_nobody(one))
+        })?;
         self.queue.take(task);
         Some(task)
     }

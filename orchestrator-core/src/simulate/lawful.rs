@@ -13,7 +13,7 @@ const GIGABYTE: f64 = 1e9;
 const MEGABYTE: f64 = 1e6;
 /// Waiting tasks that are tried when the next one's memory does not fit.
 const LOOK_AHEAD: usize = 64;
-/// The next one waits at most this multiple of the median run time before nothing may overtake it.
+/// The next one waits at most this multiple of the median run time before nothing may overtake it but what delays nobody.
 const PATIENCE: f64 = 1.5;
 /// Median run time before one is known, s.
 const UNKNOWN_WALL: f64 = 30.0;
@@ -136,12 +136,14 @@ impl Governor for Lawful {
             }
         };
         let patience = PATIENCE * self.control.median_wall().unwrap_or(UNKNOWN_WALL);
-        if !self.control.knows_memory() || view.now - since > patience {
+        if !self.control.knows_memory() {
             return None;
         }
-        (view.queue.len().saturating_sub(LOOK_AHEAD)..last)
-            .rev()
-            .find(|place| self.control.may_start(self.candidate(view, view.queue[*place])).is_ok())
+        let patient = view.now - since <= patience;
+        (view.queue.len().saturating_sub(LOOK_AHEAD)..last).rev().find(|place| {
+            let one = self.candidate(view, view.queue[*place]);
+            self.control.may_start(one).is_ok() && (patient || self.control.delays_nobody(one))
+        })
     }
 
     fn started(&mut self, view: &View<'_>, task: usize) {

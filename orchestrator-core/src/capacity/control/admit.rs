@@ -59,6 +59,14 @@ impl Control {
         Ok(())
     }
 
+    /// Whether this task is expected to end before the one does that needs most of what runs: whoever waits for memory waits
+    /// no longer for it (backfilling, Lifka 1995).
+    #[must_use]
+    pub fn delays_nobody(&self, candidate: Candidate) -> bool {
+        let most = self.fleet.values().max_by(|a, b| a.expected.mean.total_cmp(&b.expected.mean));
+        most.zip(self.wall(candidate)).is_some_and(|(member, wall)| member.course.outlasts(wall))
+    }
+
     pub(super) fn is_free(&self) -> bool {
         let running = self.fleet.len();
         let max = self.rules.max.unwrap_or(u32::MAX).max(1) as usize;

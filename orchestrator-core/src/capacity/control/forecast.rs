@@ -53,6 +53,11 @@ impl Course {
         Self { need, rss, share, left }
     }
 
+    /// Whether one that takes so long is expected to be done before this one ends.
+    pub(super) fn outlasts(&self, wall: f64) -> bool {
+        self.left.is_finite() && wall * ENDS_AFTER + ENDS_LATER <= self.left
+    }
+
     fn ends(&self) -> f64 {
         self.left * ENDS_AFTER + ENDS_LATER
     }

@@ -105,12 +105,18 @@ impl Growth {
         self.refresh();
     }
 
+    /// Where nothing is known of a tenth, no more is used than in the next one that is known.
     fn refresh(&mut self) {
         let mut largest: f64 = 0.0;
         for (bin, upper) in self.bins.iter().zip(&mut self.upper) {
             let known = bin.n >= ENOUGH;
             largest = largest.max(if known { (bin.mean + bin.variance.sqrt()).exp() } else { 0.0 });
-            *upper = if known { largest.min(1.0) } else { 1.0 };
+            *upper = if known { largest.min(1.0) } else { f64::INFINITY };
+        }
+        let mut next: f64 = 1.0;
+        for upper in self.upper.iter_mut().rev() {
+            next = if upper.is_finite() { *upper } else { next };
+            *upper = next;
         }
     }
 
