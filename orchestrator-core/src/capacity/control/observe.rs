@@ -133,6 +133,11 @@ impl Control {
     /// What runs is expected to need something else in the light of what was completed and of what it uses.
     fn renew(&mut self) {
         self.tell_kinds_apart();
+        let running = self.fleet.values().filter_map(|member| {
+            let rss = member.seen?.rss / self.kinds.of(member.candidate.kind).memory;
+            Some((member.candidate.input, rss))
+        });
+        self.stale |= self.sizes.running(running);
         self.sizes.refresh();
         self.progress.refresh();
         if std::mem::take(&mut self.stale) || !self.knows_memory() {

@@ -12,6 +12,8 @@ use std::collections::VecDeque;
 const KEPT: usize = 400;
 /// Results before the law says anything.
 const ENOUGH: usize = 3;
+/// Below so many what runs is looked at, too.
+const FEW_RESULTS: usize = 20;
 const EXPONENT: (f64, f64) = (0.6, 0.4);
 const PRIOR_SPREAD: f64 = 0.2;
 const PRIOR_RESULTS: f64 = 1.0;
@@ -70,7 +72,11 @@ impl Law {
 #[derive(Clone, Debug, Default)]
 pub(super) struct SizeLaw {
     results: VecDeque<(f64, f64)>,
+    /// Tasks that run and use more than was expected of them: their peaks are at least that.
+    open: Vec<(f64, f64)>,
     law: Option<Law>,
+    /// The same from results alone.
+    closed: Option<Law>,
     stale: bool,
 }
 
@@ -98,30 +104,49 @@ impl SizeLaw {
     /// Forgets all but the last results.
     pub(super) fn keep_last(&mut self, keep: usize) {
         self.results.drain(..self.results.len().saturating_sub(keep));
-        self.law = None;
+        (self.law, self.closed) = (None, None);
         self.stale = true;
+    }
+
+    /// While results are few: what running tasks use, (input, bytes), that use more than was expected of them. Those that
+    /// end first are often the smallest; the others show in what they use by then. Whether that changes anything.
+    pub(super) fn running(&mut self, running: impl Iterator<Item = (Option<u64>, f64)>) -> bool {
+        let few = (ENOUGH..FEW_RESULTS).contains(&self.results.len());
+        let above = |closed: &Law, (x, y): &(f64, f64)| {
+            *y > closed.centre_y + closed.exponent * (x - closed.centre_x) + closed.spread
+        };
+        let running = running.map(|(input, rss)| (log_size(input), rss.max(1.0).ln()));
+        let open: Vec<(f64, f64)> = match self.closed.filter(|_| few) {
+            Some(closed) => running.filter(|one| above(&closed, one)).collect(),
+            None => Vec::new(),
+        };
+        let changed = open != self.open;
+        self.stale |= changed;
+        self.open = open;
+        changed
     }
 
     /// Fits anew, if anything was learned since.
     pub(super) fn refresh(&mut self) {
         if std::mem::take(&mut self.stale) {
-            self.fit();
+            self.closed = self.fit(&[]);
+            self.law = if self.open.is_empty() { self.closed } else { self.fit(&self.open) };
         }
     }
 
-    fn fit(&mut self) {
-        let n = self.results.len() as f64;
+    fn fit(&self, open: &[(f64, f64)]) -> Option<Law> {
         if self.results.len() < ENOUGH {
-            return;
+            return None;
         }
-        let (sx, sy) = self.results.iter().fold((0.0, 0.0), |(a, b), (x, y)| (a + x, b + y));
+        let all = || self.results.iter().chain(open);
+        let n = all().count() as f64;
+        let (sx, sy) = all().fold((0.0, 0.0), |(a, b), (x, y)| (a + x, b + y));
         let (centre_x, centre_y) = (sx / n, sy / n);
-        let (xx, xy) = self.results.iter().fold((0.0, 0.0), |(xx, xy), (x, y)| {
+        let (xx, xy) = all().fold((0.0, 0.0), |(xx, xy), (x, y)| {
             (xx + (x - centre_x).powi(2), xy + (x - centre_x) * (y - centre_y))
         });
         let variance = |exponent: f64| {
-            let squares: f64 =
-                self.results.iter().map(|(x, y)| (y - centre_y - exponent * (x - centre_x)).powi(2)).sum();
+            let squares: f64 = all().map(|(x, y)| (y - centre_y - exponent * (x - centre_x)).powi(2)).sum();
             (squares + PRIOR_RESULTS * PRIOR_SPREAD * PRIOR_SPREAD) / (n + 1.0)
         };
         let plain = if xx > 1e-6 { xy / (xx + 1e-9) } else { 0.0 };
@@ -132,7 +157,7 @@ impl SizeLaw {
         let exponent = (posterior * (xy / noise + mean * prior)).clamp(0.0, STEEPEST);
         let spread = variance(exponent).sqrt();
         let strays = self.strays(spread, |(x, y)| (y - centre_y - exponent * (x - centre_x)).exp());
-        self.law = Some(Law {
+        Some(Law {
             centre_x,
             centre_y,
             exponent,
@@ -142,7 +167,7 @@ impl SizeLaw {
             exponent_error: posterior.sqrt(),
             largest: self.largest(),
             sure: self.results.len().div_ceil(ONE_IN).clamp(1, LARGE_SEEN),
-        });
+        })
     }
 
     /// Mean and standard deviation of the multiples by which results stray: those of a log-normal, but where results are
@@ -241,5 +266,20 @@ mod far {
         assert!(guessed.mean > 1.5e9, "{guessed:?}");
         assert!((known.mean / 3.7e8 - 1.0).abs() < 0.1 && known.common > 0.2 * known.mean, "{known:?}");
         assert!((sure.mean / 3.7e8 - 1.0).abs() < 0.1 && sure.common < 0.1 * sure.mean, "{sure:?}");
+    }
+
+    #[test]
+    fn what_runs_and_uses_more_than_first_results_did_counts_until_results_are_many() {
+        let law = |results: u64, running: f64| {
+            let mut law = SizeLaw::default();
+            (0..results).for_each(|i| law.observe(Some(1_000_000 + i), 1e8));
+            law.refresh();
+            law.running([(Some(1_000_000), running); 4].into_iter());
+            law.refresh();
+            law.need(Some(1_000_000)).unwrap()
+        };
+        let (small, large) = (law(3, 1e8), law(3, 5e9));
+        assert!(large.mean > 5.0 * small.mean && large.own > 5e8, "{small:?} {large:?}");
+        assert_eq!(law(30, 1e8), law(30, 5e9));
     }
 }
