@@ -5,6 +5,8 @@ use super::ladder::{Needs, charge};
 
 /// Where the weight beyond the largest ratio lies: (share of it, distance in spreads of the log ratios).
 const TAIL: [(f64, f64); 4] = [(0.4, 0.2), (0.3, 0.4), (0.2, 0.8), (0.1, 1.6)];
+/// Ratios that lie further apart than this (log) are of two sorts of tasks, and the lower sort's largest may be exceeded as well.
+const APART: f64 = 0.8;
 /// Spread of the log ratios that is believed before they have shown one, as one observation.
 const PRIOR_SPREAD: f64 = 0.01;
 /// The spread of the log ratios is taken between these.
@@ -39,6 +41,8 @@ pub(super) struct Scored {
 pub(super) struct Scratch {
     needs: Needs,
     smoothed: Vec<(f64, f64)>,
+    /// Weight beyond the largest ratio, and beyond the largest of each sort below it.
+    tails: Vec<(f64, f64)>,
     logs: Vec<f64>,
     /// Of each kept result: the factor by which its ratio is spread up and down.
     bands: Vec<f64>,
@@ -86,13 +90,18 @@ impl Ratios {
         }
         let spread = self.spread(|serial| past[(serial - first) as usize].weight);
         self.smooth(past, first, spread, scratch);
-        let Scratch { needs, smoothed, bands, .. } = scratch;
+        let highest = scratch.smoothed.last().map_or(1.0, |(ratio, _)| *ratio);
+        let beyond = 1.0 / (self.sorted.len() as f64 + 1.0);
+        scratch.tails.clear();
+        scratch
+            .tails
+            .extend(TAIL.map(|(share, distance)| (highest * (spread * distance).exp(), share * beyond)));
+        scratch.add_tails_between();
+        let Scratch { needs, smoothed, bands, tails: tail, .. } = scratch;
+        smoothed.extend_from_slice(tail);
+        smoothed.sort_by(|a, b| a.0.total_cmp(&b.0));
         needs.clear();
         smoothed.iter().for_each(|(ratio, weight)| needs.push(*ratio, *weight));
-        let highest = smoothed.last().map_or(1.0, |(ratio, _)| *ratio);
-        let beyond = 1.0 / (self.sorted.len() as f64 + 1.0);
-        let tail = TAIL.map(|(share, distance)| (highest * (spread * distance).exp(), share * beyond));
-        tail.iter().for_each(|(ratio, weight)| needs.push(*ratio, *weight));
         let quantile = |q: f64| needs.quantile(q).unwrap_or(highest);
         let (p50, p95) = (quantile(0.5), quantile(0.95));
         let mut last: Option<Fitted> = None;
@@ -100,7 +109,7 @@ impl Ratios {
             let rungs = needs.cheapest_ladder(penalty);
             // A dearer failure often changes nothing.
             let fitted = last.take().filter(|last| last.rungs == rungs).unwrap_or_else(|| {
-                let (cost, failures) = judge(&rungs, past, bands, &tail, floor);
+                let (cost, failures) = judge(&rungs, past, bands, tail, floor);
                 Fitted { rungs, cost, failures, p50, p95 }
             });
             each(fitted.clone());
@@ -145,6 +154,31 @@ impl Ratios {
         }
         let variance = (squares - sum * sum).max(0.0);
         ((variance * n + PRIOR_SPREAD * PRIOR_SPREAD) / (n + 1.0)).sqrt().clamp(SPREAD.0, SPREAD.1)
+    }
+}
+
+impl Scratch {
+    /// The next one of a sort of tasks exceeds all of that sort so far once in n + 1 times, by what the sort itself strays, whatever
+    /// lies far above: a slight miss is not to cost as much as what the other sort needs.
+    fn add_tails_between(&mut self) {
+        let all = self.logs.len() as f64;
+        let mut from = 0;
+        for at in 1..self.logs.len() {
+            let (top, next) = (self.logs[at - 1], self.logs[at]);
+            if next - top <= APART {
+                continue;
+            }
+            let own = &self.logs[from..at];
+            let n = own.len() as f64;
+            let mean = own.iter().sum::<f64>() / n;
+            let squares: f64 = own.iter().map(|log| (log - mean).powi(2)).sum();
+            let spread = ((squares + PRIOR_SPREAD * PRIOR_SPREAD) / n).sqrt().clamp(SPREAD.0, SPREAD.1);
+            let beyond = n / all / (n + 1.0);
+            self.tails.extend(TAIL.map(|(share, distance)| {
+                (f64::midpoint(top, next).min(top + spread * distance).exp(), share * beyond)
+            }));
+            from = at;
+        }
     }
 }
 
@@ -201,5 +235,23 @@ mod tests {
             assert!(fitted.p50 <= fitted.p95 && fitted.cost > 0.0);
         }
         assert!(fits.is_sorted_by(|cheap, dear| dear.failures <= cheap.failures), "{fits:?}");
+    }
+
+    /// One in ten needs six times what the others do: one that needs a little more than these is not to be given all of that.
+    #[test]
+    fn what_lies_far_above_is_no_price_for_a_slight_miss() {
+        let mut ratios = Ratios::default();
+        let past: Vec<Scored> = (0..100)
+            .map(|i| {
+                let ratio = if i % 10 == 3 { 6.0 } else { 1.0 } * (1.0 + 0.001 * f64::from(i % 37));
+                ratios.insert(ratio, i as u64);
+                Scored { said: 1e9, peak: ratio * 1e9, weight: 0.01, count: 0.01 }
+            })
+            .collect();
+        let mut fits = Vec::new();
+        ratios.fit(&past, 0, 64e6, &mut Scratch::default(), |fitted| fits.push(fitted));
+        // The cheapest fails for the one in ten alone.
+        let slightly = fits[0].rungs.iter().filter(|rung| (1.036..2.5).contains(*rung)).count();
+        assert!(slightly >= 1 && fits[0].rungs.iter().any(|rung| (6.0..9.0).contains(rung)), "{:?}", fits[0]);
     }
 }
