@@ -6,6 +6,7 @@
 
 mod instructions;
 mod launch;
+mod launch_instructions;
 mod limits;
 mod live;
 mod long;
@@ -33,7 +34,7 @@ const PROGRAMS: [(&str, &str); 2] = [("capacity", "bench_capacity"), ("predict",
 type Measure = fn(&Stage) -> Result<Report, Failure>;
 
 /// Each measurement: its name, and what makes it.
-const MEASURES: [(&str, Measure); 12] = [
+const MEASURES: [(&str, Measure); 13] = [
     ("launch", launch::measure),
     ("limits", limits::measure),
     ("sampler", sampler::measure),
@@ -43,13 +44,14 @@ const MEASURES: [(&str, Measure); 12] = [
     ("long", long::measure),
     ("queue", queue::measure),
     ("instructions", instructions::measure),
+    ("launch-instructions", launch_instructions::measure),
     ("live", live::measure),
     ("phases", live::timeline::measure),
     ("outside", live::outside::measure),
 ];
 
 const USAGE: &str = "usage: cargo xtask bench [--quick] [launch | limits | sampler | calls | fleet | long | live | phases | \
-                     outside | placement | queue | instructions | capacity [universes] [--write FILE] [FIRST LAST] | predict]";
+                     outside | placement | queue | instructions | launch-instructions | capacity [universes] [--write FILE] [FIRST LAST] | predict]";
 
 /// What all measurements need.
 #[derive(Debug)]

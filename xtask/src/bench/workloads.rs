@@ -8,10 +8,11 @@ use crate::error::Failure;
 use crate::shell;
 
 /// The sources, compiled where they are needed.
-const SOURCES: [(&str, &str, &[&str]); 5] = [
+const SOURCES: [(&str, &str, &[&str]); 6] = [
     ("t0", include_str!("c/t0.c"), &["-nostdlib", "-static", "-fno-stack-protector"]),
     ("burn", include_str!("c/burn.c"), &["-static"]),
     ("hold", include_str!("c/hold.c"), &["-static"]),
+    ("own", include_str!("c/own.c"), &["-static"]),
     ("loop", include_str!("c/loop.c"), &["-pthread"]),
     ("list", include_str!("c/list.c"), &[]),
 ];
