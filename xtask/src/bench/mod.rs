@@ -50,7 +50,7 @@ const MEASURES: [(&str, Measure); 13] = [
     ("outside", live::outside::measure),
 ];
 
-const USAGE: &str = "usage: cargo xtask bench [--quick] [launch | limits | sampler | calls | fleet | long | live | phases | \
+const USAGE: &str = "usage: cargo xtask bench [--quick] [launch | limits | sampler | calls | fleet | long | live [NAME] | phases | \
                      outside | placement | queue | instructions | launch-instructions | capacity [universes] [--write FILE] [FIRST LAST] | predict]";
 
 /// What all measurements need.
@@ -66,6 +66,8 @@ pub(crate) struct Stage {
     tools: PathBuf,
     /// Whether it only has to be seen that everything works.
     quick: bool,
+    /// The one piece of work that is to be measured, where a benchmark has several; all of them if absent.
+    only: Option<String>,
 }
 
 /// Builds everything in release mode and runs one benchmark (the arguments after its name are its own), or all.
@@ -96,6 +98,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
         folder: workspace.target_directory.join("bench"),
         tools: workspace.target_directory.join("tools"),
         quick,
+        only: words.get(1).map(|word| (*word).clone()),
     };
     workloads::fresh(&stage.folder)?;
     for (_, measure) in measures {

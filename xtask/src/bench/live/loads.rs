@@ -30,14 +30,12 @@ pub(super) struct Load {
     pub(super) memory_each: u64,
 }
 
-/// Those that this machine has the programs for.
-///
-/// # Errors
-/// Inputs cannot be made.
-pub(super) fn all(stage: &Stage) -> Result<Vec<Load>, Failure> {
-    let made = [xz(stage)?, sleeper(stage)?, disk(stage)?, sort(stage)?, images(stage)?, phases(stage)?];
-    Ok(made.into_iter().flatten().collect())
-}
+/// Makes a load, if this machine has the programs for it.
+pub(super) type Make = fn(&Stage) -> Result<Option<Load>, Failure>;
+
+/// Every load: its name on the command line, and what makes it.
+pub(super) const LOADS: [(&str, Make); 6] =
+    [("xz", xz), ("sleep", sleeper), ("disk", disk), ("sort", sort), ("images", images), ("phases", phases)];
 
 /// Whether the first word that a program says of itself is expected.
 fn has(program: &str, argument: &str, word: &str, package: &str) -> bool {

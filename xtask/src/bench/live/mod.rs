@@ -27,6 +27,7 @@ const KEPT: f64 = 0.01;
 /// … or uses no more than this beyond it.
 const BEYOND: f64 = 0.02;
 const ROUNDS: usize = 3;
+const USAGE: &str = "usage: cargo xtask bench live [xz | sleep | disk | sort | images | phases]";
 /// Who takes longer than this multiple of the best is far behind.
 const FAR: f64 = 1.4;
 /// Nobody waits for one run for longer than this multiple of the shortest one so far, and these seconds.
@@ -85,8 +86,10 @@ pub(super) fn measure(stage: &Stage) -> Result<Report, Failure> {
     }
     with_plugins(stage)?;
     let cores = std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64);
-    let mut rows = Vec::new();
-    for load in loads::all(stage)? {
+    let chosen = chosen(stage)?;
+    let mut table = report(stage, cores)?;
+    for (_, make) in chosen {
+        let Some(load) = make(stage)? else { continue };
         let mut entries: Vec<Entry> = Rival::all(&load, with_parallel, stage.quick)
             .into_iter()
             .map(|rival| Entry { rival, seen: Vec::new() })
@@ -95,8 +98,27 @@ pub(super) fn measure(stage: &Stage) -> Result<Report, Failure> {
         for round in 0..rounds {
             run_round(stage, &load, &mut entries, round)?;
         }
-        rows.extend(rows_of(&load, &entries, cores));
+        table.replace_group(rows_of(&load, &entries, cores));
+        if !stage.quick {
+            // A run that is stopped leaves what it has measured, beside what was measured before.
+            table.keep(&stage.root)?;
+        }
     }
+    Ok(table)
+}
+
+/// The loads that were asked for.
+fn chosen(stage: &Stage) -> Result<Vec<(&'static str, loads::Make)>, Failure> {
+    let is_chosen = |name: &str| stage.only.as_deref().is_none_or(|only| only == name);
+    let chosen: Vec<_> = loads::LOADS.into_iter().filter(|(name, _)| is_chosen(name)).collect();
+    match chosen.is_empty() {
+        true => Err(Failure::Usage { usage: USAGE }),
+        false => Ok(chosen),
+    }
+}
+
+/// The table as it was measured before, if this run is of a part of it; else an empty one.
+fn report(stage: &Stage, cores: f64) -> Result<Report, Failure> {
     let columns = [
         "work",
         "who",
@@ -108,7 +130,7 @@ pub(super) fn measure(stage: &Stage) -> Result<Report, Failure> {
         "OOM kills",
         "CPU",
     ];
-    Ok(Report {
+    let mut report = Report {
         name: "live",
         about: format!(
             "{cores} cores, each run in a memory control group of its own (its size stands beside the work); medians of up to \
@@ -119,8 +141,12 @@ pub(super) fn measure(stage: &Stage) -> Result<Report, Failure> {
              as always; GNU parallel's own CPU time counts."
         ),
         columns: columns.map(str::to_owned).to_vec(),
-        rows,
-    })
+        rows: Vec::new(),
+    };
+    if stage.only.is_some() {
+        report.read_rows(&stage.root)?;
+    }
+    Ok(report)
 }
 
 fn run_round(stage: &Stage, load: &Load, entries: &mut [Entry], round: usize) -> Result<(), Failure> {
