@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use orchestrator_core::capacity::Baseline;
 use orchestrator_core::config::model::{Config, Durability, ResumeKey};
+use orchestrator_core::placement::{Placement, Topology};
 use orchestrator_core::plan::{CommandPlan, uses_private_output};
 use orchestrator_core::scheduler::{InputPath, KnownTasks, Policy, Restored, Scheduler, TaskState};
 use orchestrator_core::validation::OutputRules;
@@ -285,7 +286,11 @@ fn settings(config: &Config, program: &Path, state_id: String, run: RunId) -> Se
         },
         durability: config.output.durability,
         keep_output: config.logging.keep,
-        topology: topology::usable(),
+        topology: match config.concurrency.placement {
+            Placement::Node | Placement::Core(_) => topology::usable(),
+            // The first reading of the machine brings it, early enough for what is placed later, or told to be.
+            Placement::Auto | Placement::None => Topology::default(),
+        },
         suspend_self: Box::new(crate::signals::suspend_self),
     }
 }

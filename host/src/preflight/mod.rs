@@ -20,14 +20,15 @@ use crate::plugins::SearchPath;
 use crate::report::Report;
 use crate::session::Session;
 use findings::Findings;
+use plan::Machine;
 pub(crate) use plan::Plan;
 
-/// How far the look at the inputs goes.
+/// How far the look goes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Depth {
-    /// Until one is found: the run's own scan finds the rest.
+    /// Until one input is found: the run's own scan finds the rest.
     First,
-    /// All of them.
+    /// All of them, and the machine.
     All,
 }
 
@@ -49,7 +50,9 @@ pub(crate) fn check(loaded: &Loaded, search: &SearchPath, catalog: &Catalog, dep
     places::check(config, &mut findings);
     let plugins = libraries::check(config, search, catalog, &mut findings);
     let by_open_files = limits::check(config, &mut findings);
-    let plan = Plan::new(config, program, files, plugins, by_open_files);
+    let machine = || Machine::new(&orchestrator_sysmon::topology::usable(), config.concurrency.placement);
+    let machine = (depth == Depth::All).then(machine);
+    let plan = Plan::new(config, program, files, plugins, by_open_files, machine);
     Preflight { plan, reports: findings.reports }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use orchestrator_core::Bytes;
 use orchestrator_core::config::Config;
 use orchestrator_core::config::model::{ConcurrencyMode, Isolation};
-use orchestrator_core::placement::{self, CpuSet, Node, Topology};
+use orchestrator_core::placement::{self, CpuSet, Node, Placement, Topology};
 use orchestrator_exec_local::LaunchPath;
 use serde::Serialize;
 
@@ -49,10 +49,8 @@ pub(crate) struct Plan {
     pub(crate) calibrates: bool,
     /// How processes would be started here.
     pub(crate) launch: String,
-    /// The processors that may be used.
-    pub(crate) machine: Machine,
-    /// Which of them a process would be given, in words.
-    pub(crate) placement: String,
+    /// The processors that may be used; none if they were not looked at.
+    pub(crate) machine: Option<Machine>,
 }
 
 /// The processors that may be used.
@@ -68,6 +66,8 @@ pub(crate) struct Machine {
     pub(crate) caches: usize,
     /// The same in words.
     pub(crate) summary: String,
+    /// Which processors a process would be given, in words.
+    pub(crate) placement: String,
 }
 
 /// A NUMA node.
@@ -82,7 +82,8 @@ pub(crate) struct MachineNode {
 }
 
 impl Machine {
-    fn new(topology: &Topology) -> Self {
+    /// The machine, and what `concurrency.placement` means there.
+    pub(super) fn new(topology: &Topology, rule: Placement) -> Self {
         let node =
             |node: &Node| MachineNode { node: node.id, cpus: topology.of_node(node.id), memory: node.memory };
         Self {
@@ -91,6 +92,7 @@ impl Machine {
             cpus: topology.cpus().len(),
             caches: topology.caches(),
             summary: placement::summary(topology),
+            placement: placement::meaning(rule, topology),
         }
     }
 }
@@ -102,8 +104,8 @@ impl Plan {
         files: Option<u64>,
         plugins: Vec<PlannedPlugin>,
         by_open_files: Option<u64>,
+        machine: Option<Machine>,
     ) -> Self {
-        let topology = orchestrator_sysmon::topology::usable();
         Self {
             binary,
             arguments: config.binary.flags.iter().map(ToString::to_string).collect(),
@@ -121,8 +123,7 @@ impl Plan {
             by_open_files,
             calibrates: config.calibration.enabled,
             launch: LaunchPath::best().to_string(),
-            machine: Machine::new(&topology),
-            placement: placement::meaning(config.concurrency.placement, &topology),
+            machine,
         }
     }
 
@@ -135,9 +136,10 @@ impl Plan {
             ("state", self.state.display().to_string()),
             ("processes", self.processes()),
             ("launch", self.launch.clone()),
-            ("machine", self.machine.summary.clone()),
-            ("placement", self.placement.clone()),
         ];
+        if let Some(machine) = &self.machine {
+            lines.extend([("machine", machine.summary.clone()), ("placement", machine.placement.clone())]);
+        }
         for plugin in &self.plugins {
             let text = format!(
                 "{} ({}) from {} {}{}",

@@ -30,7 +30,7 @@ pub trait Probe: Send {
     /// if none of them has run in between, as far as the probe can tell: the figures are the same as well, and what was
     /// found out about them by other ways still holds. Where that is so of all, the whole reading is the one of before.
     fn processes(&mut self, targets: &[ProbeTarget]) -> Arc<Vec<TreeReading>>;
-    /// The processors that we may use, when they are not those that were read at the start or told last.
+    /// The processors that we may use: when first asked, and when they are not those that were told last.
     fn topology(&mut self) -> Option<Topology> {
         None
     }

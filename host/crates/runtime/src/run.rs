@@ -50,7 +50,7 @@ pub struct Settings {
     pub durability: Durability,
     /// Whether captured output of successes is kept.
     pub keep_output: KeepOutput,
-    /// The processors that may be used.
+    /// The processors that may be used, where the first attempts need a place; else the first reading brings them.
     pub topology: Topology,
     /// Suspends this very process until SIGCONT (after our children were suspended).
     pub suspend_self: Box<dyn Fn() + Send>,

@@ -21,7 +21,7 @@ pub struct SystemProbe {
     system: SystemWatch,
     trees: TreeWatch,
     cost: SelfCost,
-    /// The processors whose topology is known.
+    /// The processors whose topology was told.
     processors: Vec<usize>,
 }
 
@@ -36,8 +36,7 @@ impl SystemProbe {
             fs::read(path).map_err(|source| ProbeError::NoProc { path, source })?;
         }
         let system = SystemWatch::new(output_directory);
-        let processors = system.processors().to_vec();
-        Ok(Self { system, trees: TreeWatch::new(), cost: SelfCost::default(), processors })
+        Ok(Self { system, trees: TreeWatch::new(), cost: SelfCost::default(), processors: Vec::new() })
     }
 
     /// What the probe itself has used so far.
