@@ -27,6 +27,12 @@ impl Backlog {
         }
     }
 
+    /// How many classes there is room for.
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.counts.len()
+    }
+
     pub(super) fn total(&self) -> u64 {
         self.total
     }

@@ -292,6 +292,8 @@ fn beyond(floor: f64, came: f64, said: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outlook::classes::CLASSES;
+    use crate::predict::Kind;
 
     fn at(seconds: f64) -> Timestamp {
         Timestamp((seconds * 1e6) as u64)
@@ -456,5 +458,26 @@ mod tests {
         assert!(
             forecast.each.is_some() && forecast.accuracy.tasks > 40 && forecast.accuracy.median_error < 0.1
         );
+    }
+
+    /// Tables grow with the kinds that are told apart, not with the names that come, and lists with nothing.
+    #[test]
+    fn a_hundred_thousand_tasks_with_a_thousand_ends_of_names_leave_no_more_than_a_few() {
+        let mut outlook = Outlook::default();
+        for i in 0..100_000u64 {
+            let kind = Kind::of(format!("x.k{}", i % 977).as_bytes());
+            let features = Features { kind, ..sized((i * 31 % 59 + 1) * 1_000_000) };
+            outlook.queued(&features);
+            let promise = outlook.admitted(&features);
+            let now = at(i as f64 / 4000.0);
+            outlook.completed(now, &features, promise.as_ref(), took(5_000_000, 1.0));
+            if i % 4000 == 3999 {
+                outlook.judge(Bytes(0));
+                outlook.read(0, std::iter::empty());
+                assert!(outlook.unjudged.is_empty());
+            }
+        }
+        assert!(outlook.backlog.total() == 0 && outlook.model.results() <= 300);
+        assert!(outlook.backlog.room() <= 8 * CLASSES, "{}", outlook.backlog.room());
     }
 }

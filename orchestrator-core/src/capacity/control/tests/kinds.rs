@@ -2,12 +2,14 @@
 
 use proptest::prelude::*;
 
-use crate::TaskId;
-use crate::capacity::control::{Candidate, ControlRules};
+use crate::capacity::control::{
+    Candidate, Completed, Control, ControlRules, ControlState, Ending, MachineReading, Used,
+};
 use crate::predict::Kind;
 use crate::simulate::{
     Chance, Kind as Bound, Lawful, Machine, Outcome, Phase, Task, Work, lawful_order, simulate,
 };
+use crate::{AttemptId, TaskId, Timestamp};
 
 const NAMES: [&[u8]; 2] = [b"reads.txt", b"reads.txt.gz"];
 
@@ -84,4 +86,44 @@ proptest! {
             prop_assert_eq!(named.control().need(candidate), plain.control().need(candidate));
         }
     }
+}
+
+/// What is kept is bounded however many results come and however many names they have, and comes back as it was.
+#[test]
+fn a_hundred_thousand_results_leave_four_hundred_and_those_come_back() {
+    let mut law = Control::new(ControlRules::default());
+    let machine = MachineReading { cores: 16.0, memory_total: 64e9, ..MachineReading::default() };
+    for i in 0..100_000u32 {
+        let now = Timestamp(u64::from(i) * 10_000);
+        let name = format!("x.k{}", i % 977);
+        let candidate = Candidate {
+            task: TaskId(i),
+            input: Some(u64::from(i % 1009) * 100_000),
+            kind: Kind::of(name.as_bytes()),
+        };
+        law.started(now, AttemptId(u64::from(i)), candidate);
+        let used = Used { peak: 1e8 + f64::from(i % 1009) * 1e5, cpu: 1.0, io: 1e6 };
+        law.ended(
+            now + std::time::Duration::from_millis(9),
+            AttemptId(u64::from(i)),
+            Ending::Completed,
+            used,
+        );
+        if i % 100 == 0 {
+            law.sampled(now + std::time::Duration::from_millis(9), machine, &[]);
+        }
+    }
+    let state = law.state();
+    let text = serde_json::to_string(&state).unwrap();
+    assert!(state.completed.len() == 400 && text.len() < 100_000, "{} bytes", text.len());
+    let restored = Control::restore(ControlRules::default(), &serde_json::from_str(&text).unwrap());
+    assert_eq!(restored.state().completed, state.completed);
+}
+
+#[test]
+fn what_was_kept_before_kinds_were_known_is_understood() {
+    let text = r#"{"completed":[{"input":5,"peak":1e8,"cpu":1.0,"io":2.0,"seconds":3.0}],"growth":[]}"#;
+    let state: ControlState = serde_json::from_str(text).unwrap();
+    let one = Completed { input: Some(5), kind: None, peak: 1e8, cpu: 1.0, io: 2.0, seconds: 3.0 };
+    assert_eq!(state.completed, [one]);
 }
