@@ -15,9 +15,11 @@ pub(super) const LARGEST: f64 = 512.0;
 /// Growth of the limit in a step of the ramp, and where there may be a knee.
 const RAMP: f64 = 1.5;
 const GENTLE: f64 = 1.1;
-/// Where the other bounds allow this multiple of the limit, the processes hardly compute: it grows by the other factor.
+/// Where the other bounds allow this multiple of the limit, the processes hardly compute: it grows by the other factor,
+/// by the last where they only wait.
 const FAR: f64 = 4.0;
 const FAST_RAMP: f64 = 2.0;
+const WAITING_RAMP: f64 = 3.0;
 /// A step is judged if concurrency grew by this factor, above this number, over this time (s).
 const STEP: f64 = 1.15;
 const JUDGED_ABOVE: f64 = 4.5;
@@ -448,7 +450,11 @@ impl ThroughputLimit {
             self.before = Some(epoch);
         }
         let far_below = self.ramp == RAMP && bound >= FAR * self.limit;
-        let step = if far_below { FAST_RAMP } else { self.ramp };
+        let step = match far_below {
+            true if self.waits => WAITING_RAMP,
+            true => FAST_RAMP,
+            false => self.ramp,
+        };
         self.helped = self.helped.max(epoch.running);
         let most = if self.waits { AHEAD * epoch.running.max(1.0) } else { LARGEST };
         self.limit = (self.limit * step).max(self.limit + 1.0).min(most.max(self.limit)).min(LARGEST);

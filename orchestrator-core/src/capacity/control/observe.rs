@@ -13,7 +13,7 @@ use crate::Timestamp;
 /// Between two readings the number of attempts may grow to this multiple of what ran before, and one more; to the other
 /// where they wait for somebody else.
 const PACE: f64 = 1.6;
-const PACE_WAITING: f64 = 2.0;
+const PACE_WAITING: f64 = 3.0;
 /// As many as there are cores start at once, up to this number.
 const AT_ONCE: f64 = 2.0;
 /// The task of an evicted attempt reserves this multiple of what it used or was expected to use.
