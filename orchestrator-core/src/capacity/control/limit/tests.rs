@@ -44,7 +44,7 @@ fn what_only_waits_grows_threefold_with_every_reading() {
     let (mut limit, progress, knees) =
         (ThroughputLimit::default(), Progress::default(), KneeFinder::default());
     limit.begin(2.0);
-    for look in 1..=5 {
+    for look in 1..=6 {
         let now = 10.0 + 0.25 * f64::from(look);
         let active = limit.limit().floor();
         limit.sampled(now, 0.25, active, Rate::default());
