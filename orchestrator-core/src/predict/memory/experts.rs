@@ -18,6 +18,8 @@ const BELOW_WEIGHT: f64 = 0.05;
 const SHRINK: f64 = 2.0;
 /// Added to the distance of a neighbour in log size before it weighs inversely.
 const NEIGHBOUR_OFFSET: f64 = 0.02;
+/// Neighbours are near up to this (log) beyond the largest of them.
+const REACH: f64 = 0.2;
 /// Results that count as recent.
 const RECENT: usize = 5;
 
@@ -129,8 +131,12 @@ impl Experts {
                 lines.map_or(self.mean, |(lines, x)| clamp(lines.power.at(log_size(x)).exp()))
             }
             Expert::UpperLine => lines.map_or(self.largest, |(lines, x)| clamp(lines.upper.at(x))),
-            Expert::Neighbours => lines.map_or(self.median, |(_, x)| near(points, x).mean),
-            Expert::LargestNeighbour => lines.map_or(self.largest, |(_, x)| near(points, x).largest),
+            Expert::Neighbours => {
+                lines.map_or(self.median, |(lines, x)| near(points, x, lines.power.slope).mean)
+            }
+            Expert::LargestNeighbour => {
+                lines.map_or(self.largest, |(lines, x)| near(points, x, lines.power.slope).largest)
+            }
         };
         said.max(SMALLEST)
     }
@@ -142,7 +148,7 @@ impl Experts {
             other => self.say(other, points, size),
         });
         let near = match (self.lines, size) {
-            (Some(_), Some(x)) => near(points, x),
+            (Some(lines), Some(x)) => near(points, x, lines.power.slope),
             _ => Near { mean: self.median, largest: self.largest },
         };
         out[Expert::Neighbours as usize] = near.mean.max(SMALLEST);
@@ -167,8 +173,9 @@ struct Near {
     largest: f64,
 }
 
-/// The 5 nearest of fewer than 50, else the 9 nearest, by log size.
-fn near(points: &[Point], size: f64) -> Near {
+/// The 5 nearest of fewer than 50, else the 9 nearest, by log size; for an input larger than all of them their peaks grow with
+/// the exponent of the power law.
+fn near(points: &[Point], size: f64, slope: f64) -> Near {
     let at = log_size(size);
     let mut distances: Vec<(f64, u32)> = points
         .iter()
@@ -178,14 +185,18 @@ fn near(points: &[Point], size: f64) -> Near {
         .collect();
     let wanted = if distances.len() < 50 { 5 } else { 9 };
     let (mut weights, mut sum, mut largest) = (0.0, 0.0, 0.0f64);
+    let mut reach = f64::NEG_INFINITY;
     for (distance, index) in nearest(&mut distances, wanted) {
         let point = &points[*index as usize];
         let weight = 1.0 / (distance + NEIGHBOUR_OFFSET);
         weights += weight;
         sum += weight * point.log_peak;
         largest = largest.max(point.peak);
+        reach = reach.max(point.log_size);
     }
-    Near { mean: (sum / weights).exp(), largest }
+    let beyond = slope.clamp(0.0, 1.0) * (at - reach - REACH).max(0.0);
+    let grown = beyond.exp().min(EXTRAPOLATION);
+    Near { mean: grown * (sum / weights).exp(), largest: grown * largest }
 }
 
 #[cfg(test)]
@@ -223,5 +234,16 @@ mod tests {
         let said = experts.say_all(&mixed, Some(1e9));
         assert_eq!((said[2], said[4], said[5]), (2e8, 3e8, 2e8));
         assert!(experts.say_all(&mixed, None).iter().all(|value| value.is_finite()));
+    }
+
+    /// Those next to an input that is far larger than all others are no neighbours.
+    #[test]
+    fn neighbours_do_not_hold_back_what_is_far_larger_than_all_of_them() {
+        let pairs: Vec<(f64, f64)> = (1..=40).map(|i| (f64::from(i) * 1e8, f64::from(i) * 2e8)).collect();
+        let points = points(&pairs);
+        let experts = Experts::fit(&points);
+        let said = |size: f64| experts.say(Expert::LargestNeighbour, &points, Some(size));
+        assert_eq!(said(4.2e9), 8e9, "within reach");
+        assert!((1.8e10..3.2e10).contains(&said(1.6e10)), "{}", said(1.6e10));
     }
 }
