@@ -14,7 +14,7 @@ use orchestrator_core::plan::{CommandPlan, uses_private_output};
 use orchestrator_core::scheduler::{InputPath, KnownTasks, Policy, Restored, Scheduler, TaskState};
 use orchestrator_core::validation::OutputRules;
 use orchestrator_core::{AttemptId, RunId, TaskId};
-use orchestrator_exec_local::{LocalExecutor, Options, orphans};
+use orchestrator_exec_local::{Checks, LocalExecutor, Options, orphans};
 use orchestrator_files::{FilesOptions, Known, LocalFiles};
 use orchestrator_plugin_host::{Catalog, InstanceFailure, PluginControl, PluginHost, StartOptions};
 use orchestrator_ports::{ChildSettings, Clock, StopSignal, Subscriber};
@@ -145,6 +145,7 @@ pub(crate) struct Composed {
     inbox: orchestrator_runtime::Inbox,
     settings: Settings,
     guard: StoreGuard,
+    checks: Arc<Checks>,
     /// Where signals and other requests go.
     pub(crate) sinks: Sinks,
     /// A way to look at the plugins and to reload them.
@@ -201,7 +202,9 @@ pub(crate) fn compose(
     let mut options = files_options(config, Arc::new(move |path: &[u8]| known.contains(path)));
     // Runs with other state directories may share the output directory.
     options.partial_dir = options.partial_dir.join(&state_id);
-    options.check = output_check(config, &state_id, Arc::clone(&run_id));
+    let failed = |source| Failure::System { what: "prepare checks of outputs", source };
+    let checks = Arc::new(Checks::new().map_err(failed)?);
+    options.check = output_check(config, &state_id, Arc::clone(&run_id), Arc::clone(&checks));
     let files = LocalFiles::start(options, Arc::clone(&sinks.files))?;
     files.handle().sweep(&keep)?;
     let executor = LocalExecutor::start(Arc::clone(&sinks.executor), executor_options(config))?;
@@ -232,6 +235,7 @@ pub(crate) fn compose(
         inbox,
         settings,
         guard,
+        checks,
         sinks,
         plugins,
         plugin_failures,
@@ -246,8 +250,10 @@ impl Composed {
     /// # Errors
     /// The sampling thread cannot be started.
     pub(crate) fn run(self) -> std::io::Result<(RunEnd, StoreGuard)> {
-        let end = orchestrator_runtime::run(self.rooms, self.scheduler, self.inbox, self.settings)?;
-        Ok((end, self.guard))
+        let end = orchestrator_runtime::run(self.rooms, self.scheduler, self.inbox, self.settings);
+        // Nobody waits for their verdicts any more.
+        self.checks.end();
+        Ok((end?, self.guard))
     }
 }
 

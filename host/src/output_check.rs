@@ -9,7 +9,7 @@ use orchestrator_core::config::model::Config;
 use orchestrator_core::plan::template::{Placeholders, Template};
 use orchestrator_core::scheduler::{ExitStatus, OutputFault};
 use orchestrator_core::{AttemptId, Bytes, RunId, SlotId, TaskId};
-use orchestrator_exec_local::{CheckError, CheckOutcome, run_check};
+use orchestrator_exec_local::{CheckError, CheckOutcome, Checks};
 use orchestrator_files::Check;
 
 /// It may take so long.
@@ -18,8 +18,14 @@ const LIMIT: Duration = Duration::from_secs(600);
 const SAID: usize = 200;
 
 /// The check that runs the command; none when no command is configured. Its processes carry the state's id, by which
-/// the next start finds those that a killed host left behind. `run` is set before the first output is checked.
-pub(crate) fn output_check(config: &Config, state_id: &str, run: Arc<OnceLock<RunId>>) -> Option<Check> {
+/// the next start finds those that a killed host left behind. `run` is set before the first output is checked. They run as
+/// some of `checks`.
+pub(crate) fn output_check(
+    config: &Config,
+    state_id: &str,
+    run: Arc<OnceLock<RunId>>,
+    checks: Arc<Checks>,
+) -> Option<Check> {
     let command = config.output.validation.command.clone();
     if command.is_empty() {
         return None;
@@ -35,7 +41,7 @@ pub(crate) fn output_check(config: &Config, state_id: &str, run: Arc<OnceLock<Ru
             ("ORCHESTRATOR_ATTEMPT_ID", attempt.to_string().into()),
         ];
         let env = env.map(|(name, value)| (OsString::from(name), value));
-        verdict(run_check(&argv, None, &env, LIMIT))
+        verdict(checks.run(&argv, None, &env, LIMIT))
     }))
 }
 

@@ -126,6 +126,33 @@ fn interrupt_thrice_leaves_at_once_and_the_next_start_cleans_up() {
 }
 
 #[test]
+fn a_check_of_an_output_holds_nobody_up_who_stops_and_is_not_left_behind() {
+    let scene = Scene::new();
+    scene.inputs(&["a.dat", "b.dat"]);
+    let check = scene.join("check");
+    let hang = scene.join("hang");
+    fs::write(&check, format!("[ -e '{0}' ] || exit 0\nsleep 600\n", hang.display())).expect("the check");
+    fs::write(&hang, "").expect("what makes it hang");
+    let config = scene.fixture_config(&[], QUICK);
+    let command = format!("  validation: {{command: [/bin/sh, '{}', '{{output_file}}']}}\n", check.display());
+    let text = fs::read_to_string(&config).expect("the configuration");
+    let text = text.replace("  file_suffix", &format!("{command}  file_suffix"));
+    fs::write(&config, text).expect("the configuration");
+    let host = scene.start(&["run", "config.yaml"]);
+    let checks = || mentioning(&check).into_iter().filter(|seen| seen.command.starts_with("/bin/sh"));
+    wait_until("both outputs are checked", PATIENCE, || checks().count() == 2);
+    host.signal(Signal::INT);
+    wait_until("it drains", PATIENCE, || host.said().to_lowercase().contains("drain"));
+    host.signal(Signal::INT);
+    let _said = host.wait().expect_code(INTERRUPTED);
+    assert_eq!(checks().count(), 0, "left running");
+    assert!(scene.outputs().is_empty());
+    fs::remove_file(&hang).expect("it hangs no more");
+    let _said = scene.run_config().expect_code(0);
+    assert_eq!(scene.outputs().len(), 2);
+}
+
+#[test]
 fn pause_and_go_on() {
     let gated = Gated::start(&[], "timeouts: {attempt: 60s}\n");
     let workers = gated.workers();

@@ -75,6 +75,7 @@ const HAPPENS: &[&str] = &[
     "slow attempt reported",
     "start heard while being stopped",
     "stopped: end of the run",
+    "check given up: end of the run",
     "stopped: evicted",
     "stopped: killed after the grace",
     "stopped: stuck",

@@ -151,6 +151,8 @@ impl Bottleneck {
         let running = f64::from(moment.running);
         let binding = binding(decision, moment);
         let saved = match binding {
+            // Where nothing runs any more, outputs are being checked: nothing is left to spread.
+            Binding::Tail if moment.running == 0 => 0.0,
             Binding::Tail => 1.0 - running / f64::from(self.widest.max(1)),
             _ => 1.0 - 1.0 / relieved(binding, decision.allowed.as_ref(), running),
         };

@@ -1,6 +1,6 @@
 //! Stopping: of one attempt, of a surplus, of the whole run.
 
-use super::attempt::{Stop, StopCause};
+use super::attempt::{Phase, Stop, StopCause};
 use super::halt::struck;
 use super::{Command, Scheduler, SpawnFault, StopHow, StopLevel, TerminationReason};
 use crate::config::model::HaltWhen;
@@ -150,7 +150,13 @@ impl Scheduler {
         self.mode = Mode::Stopping { why };
         let ids: Vec<_> = self.live.keys().copied().collect();
         for id in ids {
-            self.stop_attempt(id, StopCause::Terminate(reason.clone()), now);
+            if self.live.get(&id).is_some_and(|attempt| matches!(attempt.phase, Phase::Validating)) {
+                // A check may take long, and is not waited for: its task starts anew another time.
+                self.unpublished -= 1;
+                self.terminate(id, reason.clone(), now);
+            } else {
+                self.stop_attempt(id, StopCause::Terminate(reason.clone()), now);
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A validation command, run to its end under a time limit.
+//! Validation commands, run to their end under a time limit.
 
 use std::ffi::OsString;
 use std::io;
@@ -7,10 +7,11 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use orchestrator_core::scheduler::ExitStatus;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -58,32 +59,77 @@ pub enum CheckError {
         /// The limit.
         limit: Duration,
     },
+    /// All checks were ended before it had come to its end.
+    #[error("it was ended with the run")]
+    Ended,
 }
 
-/// Runs `argv` in a process group of its own, with standard input from `/dev/null`, in `directory` (the host's own when
-/// `None`), with `env` added to the host's environment. Blocks the calling thread until it ends, at most for `limit`;
-/// then, or when it leaves processes behind, its group and descendants are killed.
-///
-/// # Errors
-/// When it cannot be started or runs too long. An exit code other than 0 is an outcome, not an error.
-pub fn run_check(
-    argv: &[OsString],
-    directory: Option<&Path>,
-    env: &[(OsString, OsString)],
-    limit: Duration,
-) -> Result<CheckOutcome, CheckError> {
-    let (program, args) = argv.split_first().ok_or(CheckError::Empty)?;
-    let mut command = Command::new(program);
-    command.args(args).process_group(0).stdin(Stdio::null());
-    let marker = format!("{}-{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
-    command.envs(env.iter().map(|(name, value)| (name, value))).env(MARKER, &marker);
-    if let Some(directory) = directory {
-        command.current_dir(directory);
+/// The checks that run, so that they can be ended together.
+#[derive(Debug)]
+pub struct Checks {
+    /// Readable once they are to end.
+    ending: OwnedFd,
+    running: Mutex<usize>,
+    all_gone: Condvar,
+}
+
+impl Checks {
+    /// None yet.
+    ///
+    /// # Errors
+    /// No descriptor is to be had.
+    pub fn new() -> io::Result<Self> {
+        let ending = eventfd(0, EventfdFlags::CLOEXEC)?;
+        Ok(Self { ending, running: Mutex::new(0), all_gone: Condvar::new() })
     }
-    let failed = |source| CheckError::Spawn { program: program.to_string_lossy().into_owned(), source };
-    let marker = format!("{MARKER}={marker}").into_bytes();
-    let running = Running::start(command, marker).map_err(failed)?;
-    running.wait(limit)
+
+    /// Runs `argv` in a process group of its own, with standard input from `/dev/null`, in `directory` (the host's own when
+    /// `None`), with `env` added to the host's environment. Blocks the calling thread until it ends, at most for `limit`;
+    /// then, or when it leaves processes behind, its group and descendants are killed.
+    ///
+    /// # Errors
+    /// When it cannot be started, runs too long, or is ended by [`end`](Self::end). An exit code other than 0 is an outcome,
+    /// not an error.
+    pub fn run(
+        &self,
+        argv: &[OsString],
+        directory: Option<&Path>,
+        env: &[(OsString, OsString)],
+        limit: Duration,
+    ) -> Result<CheckOutcome, CheckError> {
+        let (program, args) = argv.split_first().ok_or(CheckError::Empty)?;
+        let mut command = Command::new(program);
+        command.args(args).process_group(0).stdin(Stdio::null());
+        let marker = format!("{}-{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
+        command.envs(env.iter().map(|(name, value)| (name, value))).env(MARKER, &marker);
+        if let Some(directory) = directory {
+            command.current_dir(directory);
+        }
+        let failed = |source| CheckError::Spawn { program: program.to_string_lossy().into_owned(), source };
+        let marker = format!("{MARKER}={marker}").into_bytes();
+        *self.count() += 1;
+        let outcome =
+            Running::start(command, marker).map_err(failed).and_then(|check| check.wait(limit, &self.ending));
+        let mut count = self.count();
+        *count -= 1;
+        if *count == 0 {
+            self.all_gone.notify_all();
+        }
+        outcome
+    }
+
+    /// Ends those that run, and all that are started from now on, with their descendants, and waits until they are gone (not
+    /// for one that hangs in the kernel).
+    pub fn end(&self) {
+        // A counter that nobody reads takes one more.
+        let _ = rustix::io::write(&self.ending, &1_u64.to_ne_bytes());
+        let wait = self.all_gone.wait_timeout_while(self.count(), 2 * UNKILLABLE, |count| *count > 0);
+        drop(wait);
+    }
+
+    fn count(&self) -> std::sync::MutexGuard<'_, usize> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A check that runs. Dropping it kills and reaps it.
@@ -117,38 +163,40 @@ impl Running {
         Ok(Self { pid, pidfd, marker: [marker], pipe: Some(reader), output: Vec::new(), reaped: false })
     }
 
-    fn wait(mut self, limit: Duration) -> Result<CheckOutcome, CheckError> {
-        let deadline = Instant::now().checked_add(limit);
-        if !self.ends_before(deadline) {
-            return Err(CheckError::TimedOut { limit });
-        }
+    fn wait(mut self, limit: Duration, ending: &OwnedFd) -> Result<CheckOutcome, CheckError> {
+        self.await_end(limit, ending)?;
         self.read_output();
         let status = self.end().unwrap_or(ExitStatus::Signal(9));
         Ok(CheckOutcome { status, output: std::mem::take(&mut self.output) })
     }
 
-    /// Reads output until the main process ends; false when the deadline comes first.
-    fn ends_before(&mut self, deadline: Option<Instant>) -> bool {
+    /// Reads output until the main process ends.
+    fn await_end(&mut self, limit: Duration, ending: &OwnedFd) -> Result<(), CheckError> {
+        let deadline = Instant::now().checked_add(limit);
         loop {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             // Rounded up, lest the last wait be one of zero length, over and over.
             let timeout = left.and_then(|left| Timespec::try_from(left + Duration::from_millis(1)).ok());
-            let mut watched = vec![PollFd::new(&self.pidfd, PollFlags::IN)];
+            let mut watched =
+                vec![PollFd::new(&self.pidfd, PollFlags::IN), PollFd::new(ending, PollFlags::IN)];
             if let Some(pipe) = &self.pipe {
                 watched.push(PollFd::new(pipe, PollFlags::IN));
             }
             match poll(&mut watched, timeout.as_ref()) {
                 Ok(_) | Err(Errno::INTR) => {}
-                Err(_) => return false,
+                Err(_) => return Err(CheckError::TimedOut { limit }),
             }
-            let ended = !watched[0].revents().is_empty();
-            if ended {
-                return true;
+            let [has_ended, is_to_end] = [0, 1].map(|index| !watched[index].revents().is_empty());
+            if has_ended {
+                return Ok(());
+            }
+            if is_to_end {
+                return Err(CheckError::Ended);
             }
             drop(watched);
             self.read_output();
             if left.is_some_and(|left| left.is_zero()) {
-                return false;
+                return Err(CheckError::TimedOut { limit });
             }
         }
     }

@@ -9,7 +9,7 @@
 //! - [`LocalExecutor`] implements the `Executor` port.
 //! - [`kill_launched`] ends all children when the thread that owns them hangs.
 //! - [`orphans`] ends what a host that was killed left running.
-//! - [`run_check`] runs a validation command to its end under a time limit.
+//! - [`Checks`] runs validation commands to their end under a time limit.
 
 #![expect(
     unsafe_code,
@@ -49,7 +49,7 @@ mod ticks;
 mod young;
 
 pub use abandon::kill_launched;
-pub use check::{CheckError, CheckOutcome, run_check};
+pub use check::{CheckError, CheckOutcome, Checks};
 pub use error::ExecError;
 pub use executor::{LocalExecutor, Options};
 pub use fds::{FDS_PER_CHILD, max_children_by_fds, max_children_under};

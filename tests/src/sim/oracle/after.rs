@@ -6,6 +6,7 @@ use orchestrator_core::scheduler::{Counts, Event, Scheduler, TaskState};
 use orchestrator_core::{TaskId, Timestamp};
 
 use super::rules::absolute;
+use super::shadow::Phase;
 use super::{Ceiling, Check, Mode, Oracle, Surroundings, ensure};
 
 impl Oracle {
@@ -71,12 +72,17 @@ impl Oracle {
     fn check_limits(&self, now: Timestamp, event: &Event) -> Check {
         // Limits that follow the median are looked at with every sample.
         let looked = matches!(event, Event::Sampled { .. } | Event::PolicyChanged(_));
+        let stops = matches!(self.mode, Mode::Stopping(_));
+        let checked = self.live.iter().find(|(_, shadow)| shadow.phase == Phase::Validating);
+        if let Some((id, _)) = checked.filter(|_| stops) {
+            return Err(format!("the check of attempt {id} goes on although the run stops"));
+        }
         for (id, shadow) in self.live.iter().filter(|(_, shadow)| shadow.holds_process()) {
             if let Some(stop) = &shadow.stop {
                 ensure!(stop.killed || now < stop.kill_at, "attempt {id} should have been killed by now");
                 continue;
             }
-            ensure!(!matches!(self.mode, Mode::Stopping(_)), "attempt {id} goes on although the run stops");
+            ensure!(!stops, "attempt {id} goes on although the run stops");
             if !shadow.runs_unstopped() {
                 continue;
             }

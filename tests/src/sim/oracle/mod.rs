@@ -14,7 +14,9 @@ mod stops;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use orchestrator_core::scheduler::{Command, Event, Fact, InputPath, Policy, Scheduler, Step, StopLevel};
+use orchestrator_core::scheduler::{
+    Command, Event, Fact, InputPath, Policy, Scheduler, Step, StopLevel, TerminationReason,
+};
 use orchestrator_core::{AttemptId, TaskId, Timestamp};
 
 use self::capacity::{Calibration, Capacity};
@@ -88,6 +90,8 @@ pub(super) struct Oracle {
     /// Found and never recorded.
     fresh: BTreeMap<TaskId, InputPath>,
     live: BTreeMap<AttemptId, Shadow>,
+    /// Whose checks were not waited for in this step, and why.
+    given_up: Vec<(AttemptId, TerminationReason)>,
     capacity: Capacity,
     calibration: Calibration,
     walls: Walls,
@@ -133,6 +137,7 @@ impl Oracle {
             hurried: BTreeMap::new(),
             fresh: BTreeMap::new(),
             live: BTreeMap::new(),
+            given_up: Vec::new(),
             walls: Walls::default(),
             mode: Mode::Working,
             halted: false,
@@ -159,6 +164,7 @@ impl Oracle {
         scheduler: &Scheduler,
     ) -> Check {
         self.steps += 1;
+        self.given_up.clear();
         let now = at.now;
         let stuck = self.stuck(now, event);
         let surplus = self.hear(now, event);
@@ -295,17 +301,18 @@ impl Oracle {
                 Command::Thaw { attempt } => thaws.push(*attempt),
                 Command::Validate { attempt, path } => {
                     validations += 1;
-                    let shadow = self.live.get(attempt).filter(|shadow| shadow.phase == Phase::Validating);
-                    ensure!(
-                        shadow.is_some(),
-                        "validation of attempt {attempt}, which is not to be validated"
-                    );
+                    let checked = self.is_checked(*attempt);
+                    ensure!(checked, "validation of attempt {attempt}, which is not to be validated");
                     let exited =
                         matches!(event, Event::AttemptExited { attempt: exited, .. } if exited == attempt);
                     ensure!(exited, "attempt {attempt} is validated although it did not exit just now");
-                    let of_task =
-                        shadow.and_then(|shadow| self.ledger.rows.get(&shadow.task)).map(|row| &row.path);
-                    ensure!(of_task == Some(path), "attempt {attempt} is validated under the path {path}");
+                    if let Some(shadow) = self.live.get(attempt) {
+                        let of_task = self.ledger.rows.get(&shadow.task).map(|row| &row.path);
+                        ensure!(
+                            of_task == Some(path),
+                            "attempt {attempt} is validated under the path {path}"
+                        );
+                    }
                 }
                 Command::Publish { attempt, outputs } => {
                     publications += 1;
@@ -368,13 +375,19 @@ impl Oracle {
         ensure!(publications == expected, "{publications} publications asked for, not {expected}");
         let validating = match event {
             Event::AttemptExited { attempt, .. } => usize::from(
-                self.live.get(attempt).is_some_and(|shadow| shadow.phase == Phase::Validating)
+                self.is_checked(*attempt)
                     && outcome.iter().any(|fact| matches!(fact, Fact::AttemptExited { .. })),
             ),
             _ => 0,
         };
         ensure!(validations == validating, "{validations} validations asked for, not {validating}");
         Ok(())
+    }
+
+    /// Whether its output is being checked, or was until this step gave it up.
+    fn is_checked(&self, attempt: AttemptId) -> bool {
+        self.live.get(&attempt).is_some_and(|shadow| shadow.phase == Phase::Validating)
+            || self.given_up.iter().any(|(given_up, _)| *given_up == attempt)
     }
 
     fn check_warning(&mut self, now: Timestamp, attempt: AttemptId) -> Check {

@@ -59,6 +59,15 @@ impl Oracle {
         if self.policy.calibrate_only && self.mode == Mode::Working && !self.calibration.is_open() {
             self.mode = Mode::Draining(None);
         }
+        for (attempt, reason) in &self.given_up {
+            let stops = matches!(self.mode, Mode::Stopping(cause) if cause.is(reason));
+            ensure!(
+                stops,
+                "the check of attempt {attempt} was given up ({reason:?}) in mode {:?}",
+                self.mode
+            );
+            self.tally.count("check given up: end of the run");
+        }
         // The law evicts at samples alone, and never the oldest of those that hold a process.
         let evictions = looked && self.law_decides() && self.policy.law.is_some_and(|law| law.evict);
         for command in &step.commands {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::common::{self, lives, wait_until};
 use orchestrator_core::scheduler::{ExitStatus, ProcessIdentity};
 use orchestrator_exec_local::orphans::{find_orphans, kill_orphans};
-use orchestrator_exec_local::{CheckError, run_check, start_ticks};
+use orchestrator_exec_local::{CheckError, Checks, start_ticks};
 
 /// Starts a tree as a host that died would leave it: a marked shell with a child, in a group of their own.
 fn left_behind(state: Option<&str>) -> (std::process::Child, u32) {
@@ -72,6 +72,10 @@ fn the_caller_is_never_an_orphan() {
     assert!(found.iter().all(|orphan| orphan.pid != me), "{found:?}");
 }
 
+fn checks() -> Checks {
+    Checks::new().unwrap()
+}
+
 fn argv(words: &[&str]) -> Vec<OsString> {
     words.iter().map(OsString::from).collect()
 }
@@ -82,7 +86,7 @@ fn a_check_reports_its_status_and_first_words() {
     let directory = tempfile::tempdir().unwrap();
     let script = "echo $VALUE; pwd >&2; exit 9";
     let outcome =
-        run_check(&argv(&["sh", "-c", script]), Some(directory.path()), &env, common::PATIENCE).unwrap();
+        checks().run(&argv(&["sh", "-c", script]), Some(directory.path()), &env, common::PATIENCE).unwrap();
     assert_eq!(outcome.status, ExitStatus::Code(9));
     let expected = format!("seen\n{}\n", directory.path().canonicalize().unwrap().display());
     assert_eq!(String::from_utf8(outcome.output).unwrap(), expected);
@@ -90,7 +94,7 @@ fn a_check_reports_its_status_and_first_words() {
 
 #[test]
 fn a_talkative_check_is_cut_and_not_blocked() {
-    let outcome = run_check(&argv(&["seq", "1", "300000"]), None, &[], common::PATIENCE).unwrap();
+    let outcome = checks().run(&argv(&["seq", "1", "300000"]), None, &[], common::PATIENCE).unwrap();
     assert_eq!(outcome.status, ExitStatus::Code(0));
     assert_eq!(outcome.output.len(), 4096);
 }
@@ -100,7 +104,7 @@ fn a_check_that_hangs_is_killed_with_its_tree() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("pid");
     let script = format!("setsid sleep 600 & echo $! > {}; sleep 600", file.display());
-    let outcome = run_check(&argv(&["sh", "-c", &script]), None, &[], Duration::from_secs(1));
+    let outcome = checks().run(&argv(&["sh", "-c", &script]), None, &[], Duration::from_secs(1));
     assert!(matches!(outcome, Err(CheckError::TimedOut { .. })), "{outcome:?}");
     let inner: u32 = std::fs::read_to_string(&file).unwrap().trim().parse().unwrap();
     assert!(!lives(inner));
@@ -108,16 +112,41 @@ fn a_check_that_hangs_is_killed_with_its_tree() {
 }
 
 #[test]
+fn checks_are_ended_together_with_their_trees_and_none_is_begun_after_that() {
+    let directory = tempfile::tempdir().unwrap();
+    let files = [1, 2].map(|number| directory.path().join(number.to_string()));
+    let checks = checks();
+    let hang = |file: &std::path::Path| {
+        let script =
+            format!("setsid sleep 600 & echo $! > {0}.new; mv {0}.new {0}; sleep 600", file.display());
+        checks.run(&argv(&["sh", "-c", &script]), None, &[], common::PATIENCE)
+    };
+    std::thread::scope(|scope| {
+        let hanging = files.each_ref().map(|file| scope.spawn(move || hang(file)));
+        common::wait_until(|| files.iter().all(|file| file.exists()).then_some(()));
+        checks.end();
+        let inner =
+            files.each_ref().map(|file| std::fs::read_to_string(file).unwrap().trim().parse().unwrap());
+        assert!(inner.into_iter().all(|pid: u32| !lives(pid)));
+        for check in hanging {
+            assert!(matches!(check.join().unwrap(), Err(CheckError::Ended)));
+        }
+    });
+    assert!(matches!(hang(&files[0]), Err(CheckError::Ended)));
+    assert_eq!(common::children(), Vec::<u32>::new());
+}
+
+#[test]
 fn a_check_that_leaves_a_child_behind_does_not_wait_for_it() {
     let outcome =
-        run_check(&argv(&["sh", "-c", "echo ok; sleep 600 &"]), None, &[], common::PATIENCE).unwrap();
+        checks().run(&argv(&["sh", "-c", "echo ok; sleep 600 &"]), None, &[], common::PATIENCE).unwrap();
     assert_eq!(outcome.status, ExitStatus::Code(0));
     assert_eq!(outcome.output, b"ok\n");
 }
 
 #[test]
 fn a_check_that_does_not_exist_is_an_error() {
-    let outcome = run_check(&argv(&["/no/such/check"]), None, &[], common::PATIENCE);
+    let outcome = checks().run(&argv(&["/no/such/check"]), None, &[], common::PATIENCE);
     assert!(matches!(outcome, Err(CheckError::Spawn { .. })), "{outcome:?}");
-    assert!(matches!(run_check(&[], None, &[], common::PATIENCE), Err(CheckError::Empty)));
+    assert!(matches!(checks().run(&[], None, &[], common::PATIENCE), Err(CheckError::Empty)));
 }
