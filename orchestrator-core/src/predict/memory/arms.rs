@@ -11,7 +11,7 @@ const DECAY: f64 = 0.99;
 const COST_PRIOR: f64 = 20.0;
 const FAILURES_PRIOR: f64 = 5.0;
 /// With n results a ladder may cost this share / (n + 1) more for fewer failures: so uncertain are the costs.
-const UNCERTAIN: f64 = 2.0;
+const UNCERTAIN: f64 = 3.0;
 
 /// What an arm has cost since, in decayed sums.
 #[derive(Clone, Copy, Debug, Default)]
