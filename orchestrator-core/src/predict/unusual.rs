@@ -6,8 +6,8 @@
 //! usual one. Such a task is hopeless rather than unusual: of 11,733 recorded tasks that ended well 0.03 % met it.
 //!
 //! A small task that takes as long as a large one is unusual too, but this is said only with more behind it: more than eight
-//! times what was expected, twelve deviations, and twice the largest miss of late, one in a hundred left out (one task that was
-//! sick and yet ended well must not hide all that come after it). With it 0.07 % of the recorded tasks are told of.
+//! times what was expected, twelve deviations, and twice the largest miss of late, the first five and one in a hundred left out (neither
+//! what was said when nothing was known nor one task that was sick and yet ended well must hide all that come after it). With it 0.07 % of the recorded tasks are told of.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -32,8 +32,9 @@ const FOR_ITS_SIZE: f64 = 8.0;
 const DEVIATIONS_FOR_ITS_SIZE: f64 = 12.0;
 const BEYOND_LARGEST_MISS: f64 = 2.0;
 const ENOUGH_FOR_ITS_SIZE: usize = 30;
-/// Of so many misses one is left out.
+/// Of so many misses one is left out, and the first few: they are those of a predictor that knew next to nothing.
 const LEFT_OUT: usize = 100;
+const FIRST: usize = 5;
 /// Nothing that takes less time than this, in seconds, is worth a word.
 const SHORTEST: f64 = 5.0;
 /// A task is suspected to be stuck after so long without any sign of life, or this multiple of the longest pause seen.
@@ -55,11 +56,13 @@ pub struct Watch {
     expected: AmountPredictor,
     /// ln(true / expected) of late.
     misses: VecDeque<f64>,
+    /// How many of the very first are still among them.
+    first: usize,
     centre: f64,
     spread: f64,
     smallest: f64,
     largest: f64,
-    /// The largest of the misses of late, one in a hundred left out.
+    /// The largest of the misses of late, the very first and one in a hundred left out.
     worst: f64,
 }
 
@@ -72,13 +75,15 @@ impl Watch {
         if let Some(expected) = self.expected.predict(features) {
             if self.misses.len() == KEPT {
                 self.misses.pop_front();
+                self.first = self.first.saturating_sub(1);
+            } else if self.misses.len() < FIRST {
+                self.first += 1;
             }
             let miss = (amount / expected.p50).ln();
             self.misses.push_back(miss);
             let mut sorted: Vec<f64> = self.misses.iter().copied().collect();
             self.centre = median(&mut sorted);
-            let at = sorted.len() - 1 - sorted.len() / LEFT_OUT;
-            self.worst = *sorted.select_nth_unstable_by(at, f64::total_cmp).1;
+            self.worst = self.worst();
             let mut away: Vec<f64> = sorted.iter().map(|miss| (miss - self.centre).abs()).collect();
             self.spread = (1.4826 * median(&mut away)).max(SMALLEST_SPREAD);
         }
@@ -86,6 +91,12 @@ impl Watch {
         self.smallest = if first { amount } else { self.smallest.min(amount) };
         self.largest = self.largest.max(amount);
         self.expected.observe(features, amount);
+    }
+
+    fn worst(&self) -> f64 {
+        let mut later: Vec<f64> = self.misses.iter().skip(self.first).copied().collect();
+        let at = later.len().saturating_sub(1 + later.len() / LEFT_OUT);
+        if later.is_empty() { 0.0 } else { *later.select_nth_unstable_by(at, f64::total_cmp).1 }
     }
 
     /// What is expected of a task; `None` before the first result.
@@ -250,6 +261,21 @@ mod tests {
             );
         }
         assert_eq!(watch.judge(&sized(3), 30.0), Some(Severity::Unusual));
+    }
+
+    /// The third result was twenty times what two had led to expect.
+    #[test]
+    fn what_was_said_when_nothing_was_known_hides_no_slow_task() {
+        let mut watch = Watch::default();
+        watch.observe(&sized(1), 0.5);
+        watch.observe(&sized(1), 0.5);
+        for i in 2..60u64 {
+            watch.observe(&sized(i * 31 % 59 + 1), (i * 31 % 59 + 1) as f64 * (1.0 + 0.1 * (i % 3) as f64));
+        }
+        assert!(watch.misses[2] > 20f64.ln() && watch.misses.len() < LEFT_OUT, "{:?}", watch.misses);
+        assert_eq!(watch.judge(&sized(3), 50.0), Some(Severity::Unusual));
+        (0..KEPT as u64).for_each(|_| watch.observe(&sized(5), 5.0));
+        assert_eq!(watch.first, 0, "they are gone");
     }
 
     #[test]
