@@ -6,6 +6,9 @@
 
 use std::collections::VecDeque;
 
+use super::kinds::KindLaw;
+use crate::predict::Kind;
+
 /// Completions kept, and the age at which one counts half.
 const KEPT: usize = 300;
 const HALF_LIFE: f64 = 150.0;
@@ -33,8 +36,10 @@ pub(super) struct Knee {
 #[derive(Clone, Copy, Debug)]
 struct Residence {
     beside: f64,
+    /// As it was, s; by what its kind differs is taken out anew whenever a knee is looked for.
     wall: f64,
     size: f64,
+    kind: Option<Kind>,
 }
 
 /// Finds the knee.
@@ -70,12 +75,13 @@ impl<'a> Residual<'a> {
 }
 
 impl KneeFinder {
-    /// A task ran for `wall` seconds beside `beside` on average (itself included), over an input of log size `size`.
-    pub(super) fn completed(&mut self, beside: f64, wall: f64, size: f64) {
+    /// A task ran for `wall` seconds beside `beside` on average (itself included), over an input of log size `size` and this
+    /// kind.
+    pub(super) fn completed(&mut self, beside: f64, wall: f64, size: f64, kind: Option<Kind>) {
         if self.completed.len() == KEPT {
             self.completed.pop_front();
         }
-        self.completed.push_back(Residence { beside: beside.max(1.0), wall: wall.max(1e-3), size });
+        self.completed.push_back(Residence { beside: beside.max(1.0), wall: wall.max(1e-3), size, kind });
     }
 
     /// Median run time of the last 50 completions, s.
@@ -85,8 +91,8 @@ impl KneeFinder {
         walls.get(walls.len() / 2).copied()
     }
 
-    /// The knee, if there is one to be believed, or still to be believed.
-    pub(super) fn find(&self, believed: bool) -> Option<Knee> {
+    /// The knee, if there is one to be believed, or still to be believed, with what kinds differ by taken out.
+    pub(super) fn find(&self, believed: bool, kinds: &KindLaw) -> Option<Knee> {
         let (power, t) = if believed { GIVEN_UP } else { BELIEVED };
         let m = self.completed.len();
         if m < ENOUGH {
@@ -100,7 +106,8 @@ impl KneeFinder {
         }
         let weights: Vec<f64> = (0..m).map(|i| 0.5f64.powf((m - 1 - i) as f64 / HALF_LIFE)).collect();
         let sizes: Vec<f64> = self.completed.iter().map(|one| one.size).collect();
-        let walls: Vec<f64> = self.completed.iter().map(|one| one.wall.ln()).collect();
+        let walls: Vec<f64> =
+            self.completed.iter().map(|one| (one.wall / kinds.of(one.kind).wall).ln()).collect();
         let residual = Residual::new(&sizes, &weights);
         let wall = residual.of(&walls);
         let dot = |a: &[f64], b: &[f64]| -> f64 {
@@ -139,13 +146,13 @@ mod tests {
     #[test]
     fn a_knee_is_found_where_it_lies() {
         let mut finder = KneeFinder::default();
-        assert_eq!(finder.find(false), None);
+        assert_eq!(finder.find(false, &KindLaw::default()), None);
         for i in 0..120u32 {
             let n = 1.0 + f64::from(i % 24);
             let noise = 1.0 + 0.05 * f64::from(i * 7 % 11) / 11.0;
-            finder.completed(n, 10.0 * (n / 8.0).max(1.0).powf(1.3) * noise, 15.0 + f64::from(i % 5));
+            finder.completed(n, 10.0 * (n / 8.0).max(1.0).powf(1.3) * noise, 15.0 + f64::from(i % 5), None);
         }
-        let knee = finder.find(false).unwrap();
+        let knee = finder.find(false, &KindLaw::default()).unwrap();
         assert!((7.0..9.5).contains(&knee.at) && (1.0..1.6).contains(&knee.power), "{knee:?}");
     }
 
@@ -153,8 +160,8 @@ mod tests {
     fn constant_run_time_has_no_knee() {
         let mut finder = KneeFinder::default();
         for i in 0..120u32 {
-            finder.completed(f64::from(1 + i % 24), 10.0 + f64::from(i * 7 % 11) / 11.0, 15.0);
+            finder.completed(f64::from(1 + i % 24), 10.0 + f64::from(i * 7 % 11) / 11.0, 15.0, None);
         }
-        assert_eq!(finder.find(false), None);
+        assert_eq!(finder.find(false, &KindLaw::default()), None);
     }
 }

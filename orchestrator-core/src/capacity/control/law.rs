@@ -250,7 +250,7 @@ impl Control {
         if wall > 0.0 && member.still < STILL * wall {
             let beside = (self.integral - member.integral_at_start) / wall;
             if (1.0 / VARIED..=VARIED).contains(&(beside / member.beside_at_start)) {
-                self.knees.completed(beside, ran / self.kinds.of(kind).wall, log_size(input));
+                self.knees.completed(beside, ran, log_size(input), kind);
             }
         }
         let (progress, all) = (&self.progress, (used.io, used.cpu));

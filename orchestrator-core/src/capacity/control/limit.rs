@@ -7,6 +7,7 @@
 //! is a knee after all.
 
 use super::history::{Better, History};
+use super::kinds::KindLaw;
 use super::knee::KneeFinder;
 use super::progress::{Measure, Progress, Rate};
 
@@ -270,7 +271,13 @@ impl ThroughputLimit {
     }
 
     /// Decides anew, if it is time.
-    pub(super) fn decide(&mut self, moment: Moment, progress: &Progress, knees: &KneeFinder) {
+    pub(super) fn decide(
+        &mut self,
+        moment: Moment,
+        progress: &Progress,
+        knees: &KneeFinder,
+        kinds: &KindLaw,
+    ) {
         self.waits = progress.waits().unwrap_or_else(|| self.window.waits(moment.bears));
         let haste = if self.waits { self.haste.min(WAITING) } else { self.haste };
         if moment.now < self.next_epoch || self.window.seconds < 0.5 * EPOCH.0 * haste {
@@ -296,7 +303,7 @@ impl ThroughputLimit {
         if let Some(fewer) = fewer {
             self.congested(moment, fewer, epoch);
         } else if !self.stands_still(moment, &measure, epoch, wall) {
-            match knees.find(self.mode == Mode::Knee) {
+            match knees.find(self.mode == Mode::Knee, kinds) {
                 Some(knee) => self.at_knee((knee.at * ABOVE_KNEE).max(fewest(moment.cores)), epoch.running),
                 None => self.in_flight(moment, &measure, epoch, wall),
             }

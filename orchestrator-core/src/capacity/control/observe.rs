@@ -46,7 +46,7 @@ impl Control {
         let lately = self.mean_active.max(self.active as f64);
         let bears = self.cpu_bound();
         let moment = Moment { now, active: lately, others, bears, cores: machine.cores };
-        self.limit.decide(moment, &self.progress, &self.knees);
+        self.limit.decide(moment, &self.progress, &self.knees, &self.kinds);
         // What others took since margins decided is no fault of theirs.
         let failed = machine.memory_used > self.allowed_memory() && own > self.room;
         if !self.fleet.is_empty() {

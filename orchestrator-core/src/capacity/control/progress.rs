@@ -10,7 +10,7 @@ use super::kinds::Times;
 use super::size_law::log_size;
 
 /// Completed tasks that are remembered.
-const KEPT: usize = 60;
+pub(super) const KEPT: usize = 60;
 const ENOUGH: usize = 3;
 /// Added to a variance before it is inverted.
 const FLOOR: f64 = 0.02;
@@ -119,10 +119,18 @@ impl Progress {
         self.stale = true;
     }
 
-    /// Forgets what was completed, to be told all of it again by another measure; the yardstick stays.
+    /// Forgets what was completed, to be told all of it again by another measure: speeds are to be [rescaled](Self::rescale)
+    /// then.
     pub(super) fn begin_anew(&mut self) {
         self.totals.clear();
         self.stale = true;
+    }
+
+    /// Every speed counts as so many times what it did, so that those of before and after a change of measure compare.
+    pub(super) fn rescale(&mut self, times: f64) {
+        if let Some((_, usual)) = &mut self.usual {
+            *usual += times.ln();
+        }
     }
 
     /// Fits anew, if anything was completed since.

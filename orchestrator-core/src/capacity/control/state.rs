@@ -73,6 +73,10 @@ impl Records {
         self.0.iter()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn to_vec(&self) -> Vec<Completed> {
         self.0.iter().copied().collect()
     }

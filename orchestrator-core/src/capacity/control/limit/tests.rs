@@ -10,7 +10,12 @@ fn run(seconds: u32, others: f64, rate: impl Fn(f64) -> f64) -> ThroughputLimit 
         let now = f64::from(second);
         let active = limit.limit().min(others).floor();
         limit.sampled(now, 1.0, active, Rate { io: 1e7 * rate(active), cpu: 0.0, speed: None });
-        limit.decide(Moment { now, active, others, bears: others, cores: 16.0 }, &progress, &knees);
+        limit.decide(
+            Moment { now, active, others, bears: others, cores: 16.0 },
+            &progress,
+            &knees,
+            &KindLaw::default(),
+        );
     }
     limit
 }
@@ -25,13 +30,13 @@ fn short_tasks_make_it_grow_sooner() {
     let grown_after = |wall: f64| {
         let (mut limit, progress, mut knees) =
             (ThroughputLimit::default(), Progress::default(), KneeFinder::default());
-        (0..6).for_each(|_| knees.completed(1.0, wall, 10.0));
+        (0..6).for_each(|_| knees.completed(1.0, wall, 10.0, None));
         for look in 1..=24 {
             let now = 0.25 * f64::from(look);
             let active = limit.limit().floor();
             limit.sampled(now, 0.25, active, Rate { io: 1e7 * active, cpu: 0.0, speed: None });
             let moment = Moment { now, active, others: f64::INFINITY, bears: f64::INFINITY, cores: 2.0 };
-            limit.decide(moment, &progress, &knees);
+            limit.decide(moment, &progress, &knees, &KindLaw::default());
         }
         limit.limit()
     };
@@ -48,7 +53,12 @@ fn what_only_waits_grows_threefold_with_every_reading() {
         let now = 10.0 + 0.25 * f64::from(look);
         let active = limit.limit().floor();
         limit.sampled(now, 0.25, active, Rate::default());
-        limit.decide(Moment { now, active, others: 1e6, bears: 1e6, cores: 2.0 }, &progress, &knees);
+        limit.decide(
+            Moment { now, active, others: 1e6, bears: 1e6, cores: 2.0 },
+            &progress,
+            &knees,
+            &KindLaw::default(),
+        );
     }
     assert!(limit.limit() >= 256.0, "{limit:?}");
 }
@@ -73,7 +83,12 @@ fn none_ends(rate: impl Fn(f64) -> f64) -> f64 {
         let now = f64::from(second);
         let active = limit.limit().min(64.0).floor();
         limit.sampled(now, 1.0, active, Rate { io: 1e9 * rate(active), cpu: 0.0, speed: None });
-        limit.decide(Moment { now, active, others: 64.0, bears: 64.0, cores: 16.0 }, &progress, &knees);
+        limit.decide(
+            Moment { now, active, others: 64.0, bears: 64.0, cores: 16.0 },
+            &progress,
+            &knees,
+            &KindLaw::default(),
+        );
     }
     limit.limit().min(64.0)
 }
