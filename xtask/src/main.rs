@@ -21,7 +21,8 @@ usage: cargo xtask <chore>
 
   demo     run the main job on real files of this machine, plugins loaded from a folder
   test     build everything, run every test, then lint (what CI runs)
-  bench    measure in release mode: bench [--quick] [launch | limits | sampler | long | queue | capacity | predict]
+  bench    measure in release mode: bench [--quick] [launch | limits | sampler | calls | fleet | placement | long | queue |
+           instructions | launch-instructions | live [NAME] | phases | outside | capacity | predict]
   abi      compare the plugin contract with its published versions; --record writes the record of a new one
   vm       run in a virtual machine that this one is not: vm numa
   lint     formatting, clippy, dependency edges, licences and advisories, docs
