@@ -46,7 +46,7 @@ impl SizeClass {
 /// What is expected of a task goes by this: its input's kind and size class.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Class {
-    /// 0 = none of those told apart.
+    /// 0 = the rest.
     sort: u8,
     pub(super) size: SizeClass,
 }
@@ -60,33 +60,43 @@ impl Class {
     pub(super) fn at(index: usize) -> Self {
         Self { sort: (index / CLASSES) as u8, size: SizeClass((index % CLASSES) as u16) }
     }
+
+    /// The same size of the rest.
+    pub(super) fn of_the_rest(self) -> Self {
+        Self { sort: 0, ..self }
+    }
 }
 
-/// The kinds that are told apart: the first that come; the others count as none.
+/// The kinds that are told apart, names without an end among them: the first that come, for what came under a class leaves
+/// by it. The others are the rest, of which nothing is expected but what holds for kinds that do not lie apart.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Sorts(Vec<Kind>);
+pub(super) struct Sorts(Vec<Option<Kind>>);
 
 impl Sorts {
-    const MOST: usize = 7;
+    pub(super) const MOST: usize = 31;
 
     /// The class of an input. The same input has the same class ever after.
     pub(super) fn class(&mut self, features: &Features) -> Class {
         let size = SizeClass::of(features.input.map(|bytes| bytes.0));
-        let Some(kind) = features.kind else { return Class { sort: 0, size } };
-        let known = self.0.iter().position(|known| *known == kind);
+        let known = self.0.iter().position(|known| *known == features.kind);
         let sort = known.or_else(|| {
             (self.0.len() < Self::MOST).then(|| {
-                self.0.push(kind);
+                self.0.push(features.kind);
                 self.0.len() - 1
             })
         });
         Class { sort: sort.map_or(0, |sort| sort as u8 + 1), size }
     }
 
+    /// The kind of a class.
+    pub(super) fn kind(&self, class: Class) -> Option<Kind> {
+        let known = usize::from(class.sort).checked_sub(1).and_then(|at| self.0.get(at)).copied();
+        known.unwrap_or(Some(Kind::OTHER))
+    }
+
     /// A typical input of a class.
     pub(super) fn typical(&self, class: Class) -> Features {
-        let kind = usize::from(class.sort).checked_sub(1).and_then(|at| self.0.get(at)).copied();
-        Features { input: class.size.middle().map(Bytes), kind, ..Features::default() }
+        Features { input: class.size.middle().map(Bytes), kind: self.kind(class), ..Features::default() }
     }
 }
 
@@ -110,7 +120,7 @@ mod tests {
     #[test]
     fn an_input_keeps_its_class_and_a_class_tells_its_kind() {
         let mut sorts = Sorts::default();
-        let names = (0..20).map(|at| format!("x.kind{at}"));
+        let names = (0..40).map(|at| if at == 5 { "x".to_owned() } else { format!("x.kind{at}") });
         let inputs: Vec<Features> = names
             .map(|name| Features { kind: Kind::of(name.as_bytes()), ..Features::sized(Bytes(1000)) })
             .collect();
@@ -119,7 +129,7 @@ mod tests {
             assert_eq!(sorts.class(input), *class);
             assert_eq!(Class::at(class.index()), *class);
             let kind = sorts.typical(*class).kind;
-            assert_eq!(kind, if at < Sorts::MOST { input.kind } else { None }, "{at}");
+            assert_eq!(kind, if at < Sorts::MOST { input.kind } else { Some(Kind::OTHER) }, "{at}");
         }
     }
 }

@@ -12,8 +12,8 @@
 //!
 //! Invariants
 //! - A prediction that is judged was made when its attempt was admitted.
-//! - A waiting task costs nothing but its count: a tick costs the classes that occur (at most 513 of each of eight kinds), whether ten tasks
-//!   wait or ten million.
+//! - A waiting task costs nothing but its count: a tick costs the classes that occur (at most 513 of each of 31 kinds and of the rest; those of
+//!   kinds that do not lie apart share their predictions), whether ten tasks wait or ten million.
 //! - What is left is an estimate of the machine as it goes now: what stands still does not run, and what fewer places do
 //!   takes longer.
 

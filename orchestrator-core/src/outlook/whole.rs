@@ -292,7 +292,7 @@ fn beyond(floor: f64, came: f64, said: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outlook::classes::CLASSES;
+    use crate::outlook::classes::{CLASSES, Sorts};
     use crate::predict::Kind;
 
     fn at(seconds: f64) -> Timestamp {
@@ -478,6 +478,6 @@ mod tests {
             }
         }
         assert!(outlook.backlog.total() == 0 && outlook.model.results() <= 300);
-        assert!(outlook.backlog.room() <= 8 * CLASSES, "{}", outlook.backlog.room());
+        assert!(outlook.backlog.room() <= (Sorts::MOST + 1) * CLASSES, "{}", outlook.backlog.room());
     }
 }

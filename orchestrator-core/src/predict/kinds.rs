@@ -35,6 +35,8 @@ pub struct Kind(u32);
 impl Kind {
     /// So many bytes at the end of a name tell its kind: two ends with their dots, and one byte more.
     pub const LOOKED_AT: usize = 2 * (LONGEST + 1) + 1;
+    /// A kind that no name has: nothing is learned of it, so it never lies apart.
+    pub(crate) const OTHER: Self = Self(0);
 
     /// The kind of a file by its name or path; `None` where that has no end, or one that says nothing (`.001`).
     #[must_use]
@@ -45,9 +47,10 @@ impl Kind {
         let before = if packed { cut(stem).map(|(_, end)| end) } else { None };
         // FNV-1a (Fowler, Noll, Vo).
         let bytes = before.unwrap_or_default().iter().chain(b".").chain(end);
-        Some(Self(bytes.fold(0x811c_9dc5, |hash, byte| {
+        let hash = bytes.fold(0x811c_9dc5, |hash, byte| {
             (hash ^ u32::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0193)
-        })))
+        });
+        Some(Self(hash.max(1)))
     }
 }
 
@@ -170,6 +173,11 @@ impl Kinds {
     /// The factor of a kind; 1 for one that lies not apart.
     pub(crate) fn of(&self, kind: Option<Kind>) -> f64 {
         self.factors.of(kind)
+    }
+
+    /// The kinds that lie apart: those with a factor.
+    pub(crate) fn apart(&self) -> impl Iterator<Item = Option<Kind>> + '_ {
+        self.factors.0.iter().map(|(kind, _)| *kind)
     }
 
     /// A result came. Whether it is time to fit the factors again.

@@ -105,6 +105,11 @@ impl AmountPredictor {
         self.kept.len()
     }
 
+    /// The kinds of which something else is expected than of others.
+    pub(crate) fn apart(&self) -> impl Iterator<Item = Option<Kind>> + '_ {
+        self.kinds.apart()
+    }
+
     /// Takes a result. One that makes no sense (negative, not finite) is ignored.
     pub fn observe(&mut self, features: &Features, amount: f64) {
         let result = AmountResult { input: features.input.map(|bytes| bytes.0), kind: features.kind, amount };

@@ -8,7 +8,7 @@ use super::experts::{EXPERTS, Expert, Experts, Point};
 use super::ratios::{Fitted, Ratios, Scored, Scratch};
 use super::{MemoryResult, MemoryRules, MemoryState};
 use crate::Bytes;
-use crate::predict::Features;
+use crate::predict::{Features, Kind};
 
 /// Results kept.
 pub(super) const KEPT: usize = 300;
@@ -132,6 +132,11 @@ impl MemoryPredictor {
     #[must_use]
     pub fn results(&self) -> usize {
         self.kept.len()
+    }
+
+    /// The kinds of which something else is expected than of others.
+    pub(crate) fn apart(&self) -> impl Iterator<Item = Option<Kind>> + '_ {
+        self.kinds.apart()
     }
 
     /// Takes the result of a task that ran to its end. A result that makes no sense is ignored.
@@ -321,7 +326,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::predict::Kind;
 
     fn sized(bytes: u64) -> Features {
         Features { input: Some(Bytes(bytes)), ..Features::default() }
