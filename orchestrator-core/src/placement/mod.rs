@@ -9,7 +9,8 @@
 //!
 //! Invariants
 //! - A place lies within the processors of the topology, which are those that the host itself may use.
-//! - Under `core` no processor is given to one more attempt while another one holds fewer.
+//! - Under `core` no processor is given to one more attempt while another one holds fewer. That comes before nearness: the
+//!   processors of one attempt lie on one node only as long as one has enough of those that the fewest hold.
 //! - An attempt without a place inherits the host's processors: the kernel decides, as if nobody had asked.
 //! - What an attempt held is free again when its slot is.
 

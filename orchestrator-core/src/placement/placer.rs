@@ -175,23 +175,25 @@ impl Placer {
     /// caches, that are idle otherwise. The second and further ones lie near the first.
     fn some_cpus(&self, count: usize) -> CpuSet {
         let cpus = self.topology.cpus();
-        let mut on = self.on_cpu.clone();
-        let mut chosen: Vec<usize> = Vec::with_capacity(count);
+        let mut sums = Sums::of(cpus, &self.on_cpu);
+        let mut left: Vec<usize> = (0..cpus.len()).collect();
+        let mut chosen: Vec<Cpu> = Vec::with_capacity(count);
         while chosen.len() < count {
-            let sums = Sums::of(cpus, &on);
-            let first = chosen.first().map(|at| cpus[*at]);
-            let key = |at: &usize| {
-                let cpu = cpus[*at];
+            let first = chosen.first();
+            let key = |at: usize| {
+                let cpu = cpus[at];
                 let far =
                     first.map_or([false; 2], |first| [cpu.node != first.node, cpu.cache != first.cache]);
                 let cramped = first.is_none() && sums.least_on_node(cpu) < count;
-                (on[*at], far[0], cramped, sums.core(cpu), far[1], sums.node(cpu), sums.cache(cpu), cpu.id)
+                let [core, node, cache] = [sums.core(cpu), sums.node(cpu), sums.cache(cpu)];
+                (self.on_cpu[at], far[0], cramped, core, far[1], node, cache, cpu.id)
             };
-            let Some(at) = (0..cpus.len()).filter(|at| !chosen.contains(at)).min_by_key(key) else { break };
-            on[at] += 1;
-            chosen.push(at);
+            let Some(next) = (0..left.len()).min_by_key(|next| key(left[*next])) else { break };
+            let cpu = cpus[left.swap_remove(next)];
+            sums.one_more_on(cpu);
+            chosen.push(cpu);
         }
-        chosen.into_iter().map(|at| cpus[at].id).collect()
+        chosen.into_iter().map(|cpu| cpu.id).collect()
     }
 }
 
@@ -200,7 +202,7 @@ struct Sums {
     core: Vec<(u32, u32)>,
     node: Vec<(u32, u32)>,
     cache: Vec<(u32, u32)>,
-    /// By node, processors that as few hold as any.
+    /// By node, processors that as few hold as any, before the attempt in hand got its first.
     least: Vec<usize>,
 }
 
@@ -222,6 +224,13 @@ impl Sums {
             sums.least[cpu.node as usize] += usize::from(*on == least);
         }
         sums
+    }
+
+    /// Another attempt holds the processor.
+    fn one_more_on(&mut self, cpu: Cpu) {
+        self.core[cpu.core as usize].0 += 1;
+        self.node[cpu.node as usize].0 += 1;
+        self.cache[cpu.cache as usize].0 += 1;
     }
 
     /// Attempts per processor, in 65536ths.

@@ -38,13 +38,14 @@ impl Scalar for Placement {
 
     fn parse(value: &Value) -> Result<Self, ValueError> {
         let text = value.as_str().map(str::trim).unwrap_or_default();
+        let digits = |count: &&str| count.bytes().all(|byte| byte.is_ascii_digit());
         let count = |count: &str| count.parse().ok().filter(|count| *count > 0).map(Self::Core);
         match text {
             "auto" => Some(Self::Auto),
             "none" => Some(Self::None),
             "node" => Some(Self::Node),
             "core" => Some(Self::Core(1)),
-            _ => text.strip_prefix("core:").and_then(count),
+            _ => text.strip_prefix("core:").filter(digits).and_then(count),
         }
         .ok_or_else(|| ValueError::Placement(shown(value)))
     }
@@ -56,7 +57,7 @@ impl Scalar for Placement {
     fn describe() -> Value {
         json!({
             "description": "Which processors a process is given: auto, none, node, core, or core:2 for two each.",
-            "type": "string", "pattern": r"^\s*(auto|none|node|core(:[0-9]+)?)\s*$",
+            "type": "string", "pattern": r"^\s*(auto|none|node|core(:0*[1-9][0-9]{0,8})?)\s*$",
             "examples": ["auto", "none", "node", "core", "core:2"],
         })
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::config::scalar::Scalar;
 use crate::{AttemptId, Bytes};
 
 const GIB: f64 = (1_u64 << 30) as f64;
@@ -68,6 +69,10 @@ fn several_for_one_lie_near_each_other_on_different_cores() {
     assert_eq!(places(&mut two, 4), ["0-1", "4-5", "2-3", "6-7"]);
     let mut three = placer(Placement::Core(3), machine(2, 3, 1, 3));
     assert_eq!(places(&mut three, 2), ["0-2", "3-5"]);
+    let mut last = placer(Placement::Core(3), machine(2, 8, 1, 8));
+    let places = places(&mut last, 5);
+    assert_eq!(places[..4], ["0-2", "8-10", "3-5", "11-13"]);
+    assert_eq!(places[4], "6-7,14", "three that nobody holds are left, though not on one node");
 }
 
 #[test]
@@ -147,6 +152,26 @@ fn the_machine_and_the_wish_are_told_in_words() {
     let one = machine(1, 2, 1, 2);
     assert_eq!(meaning(Placement::Auto, &one), "auto: left to the kernel, there is one NUMA node");
     assert_eq!(meaning(Placement::Core(2), &one), "core:2: left to the kernel, that is all CPUs there are");
+    let unknown = Topology::default();
+    assert_eq!(summary(&unknown), "the kernel does not tell which CPUs may be used");
+    assert_eq!(meaning(Placement::Core(1), &unknown), "core: left to the kernel, the CPUs are not known");
+}
+
+/// Wishes that the schema lets pass.
+fn wishes() -> impl Strategy<Value = String> {
+    let schema = Placement::describe();
+    let pattern = schema["pattern"].as_str().unwrap();
+    let within = pattern.strip_prefix('^').and_then(|pattern| pattern.strip_suffix('$')).unwrap();
+    proptest::string::string_regex(within).unwrap()
+}
+
+#[test]
+fn what_is_no_count_is_refused() {
+    for wrong in
+        ["core:", "core:0", "core:000", "core:+2", "core:-1", "core:1.5", "core:99999999999", "socket", ""]
+    {
+        assert!(Placement::parse(&wrong.into()).is_err(), "{wrong:?}");
+    }
 }
 
 /// What happens to a placer.
@@ -265,6 +290,11 @@ proptest! {
             prop_assert!(within_one(on_node), "{}", rule);
             prop_assert!(within_one(on_cpu.into_values().collect()), "{}", rule);
         }
+    }
+
+    #[test]
+    fn what_the_schema_takes_is_understood(wish in wishes()) {
+        prop_assert!(Placement::parse(&wish.as_str().into()).is_ok(), "{wish:?}");
     }
 
     #[test]

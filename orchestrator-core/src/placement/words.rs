@@ -5,6 +5,9 @@ use super::{Placement, Topology};
 /// The machine: `2 NUMA nodes, 16 cores, 32 CPUs, 2 last-level caches`.
 #[must_use]
 pub fn summary(topology: &Topology) -> String {
+    if topology.cpus().is_empty() {
+        return "the kernel does not tell which CPUs may be used".to_owned();
+    }
     [
         (topology.nodes().len(), "NUMA node"),
         (topology.cores(), "core"),
@@ -25,6 +28,7 @@ pub fn meaning(rule: Placement, topology: &Topology) -> String {
     let several = topology.nodes().len() > 1;
     match rule {
         Placement::None => "none: left to the kernel".to_owned(),
+        _ if topology.cpus().is_empty() => format!("{rule}: left to the kernel, the CPUs are not known"),
         Placement::Auto if several => {
             format!(
                 "auto: one node for each process that fits into one, once it is known what they need ({})",
