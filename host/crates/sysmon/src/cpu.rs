@@ -6,6 +6,9 @@ use std::time::Instant;
 use crate::cgroup::{self, LIMITS_EVERY, LevelWatch};
 use crate::text::KernelFile;
 
+/// 64-bit words of an affinity mask: room for 65,536 processors, more than any kernel is built for.
+const WORDS: usize = 1024;
+
 /// Busy and all clock ticks of the usable processors so far.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 struct Ticks {
@@ -46,7 +49,7 @@ impl CpuWatch {
         Self { stat, levels, usable, again: Instant::now() + LIMITS_EVERY, last, percent: 0.0, metered }
     }
 
-    /// The processors of our affinity mask, as last looked at.
+    /// The processors of our affinity mask, as last looked at; none where the kernel does not tell.
     pub(crate) fn processors(&self) -> &[usize] {
         &self.usable.processors
     }
@@ -94,7 +97,9 @@ impl Usable {
     }
 
     fn cores(&self) -> f64 {
-        let processors = self.processors.len().max(1) as f64;
+        let told = Some(self.processors.len()).filter(|count| *count > 0);
+        let guessed = || std::thread::available_parallelism().map_or(1, usize::from);
+        let processors = told.unwrap_or_else(guessed) as f64;
         self.quota.as_ref().map_or(processors, |(quota, _)| quota.cores.min(processors))
     }
 }
@@ -113,21 +118,32 @@ fn share_of_quota(before: &Metered, now: &Metered) -> f64 {
     (used * 100.0 / (elapsed * now.cores)).clamp(0.0, 100.0)
 }
 
-/// The processors of our affinity mask; all when it cannot be had.
+/// The processors of our affinity mask; none where the kernel does not tell.
+///
+/// Not by rustix, whose set ends at 1,024 processors: the kernel refuses to write into less than it was built for.
 pub(crate) fn affinity() -> Vec<usize> {
-    match rustix::thread::sched_getaffinity(None) {
-        Ok(set) => (0..rustix::thread::CpuSet::MAX_CPU).filter(|&processor| set.is_set(processor)).collect(),
-        Err(_) => (0..std::thread::available_parallelism().map_or(1, usize::from)).collect(),
+    let mut mask = [0_u64; WORDS];
+    // SAFETY: the kernel writes at most as many bytes as it is told there are, into a buffer that is ours.
+    let bytes =
+        unsafe { libc::syscall(libc::SYS_sched_getaffinity, 0, size_of_val(&mask), mask.as_mut_ptr()) };
+    match usize::try_from(bytes) {
+        Ok(_) => set_bits(&mask),
+        Err(_) => Vec::new(),
     }
 }
 
-/// Sums the `cpuN` lines of these processors.
+/// Bit `n % 64` of word `n / 64` is processor `n`.
+fn set_bits(mask: &[u64]) -> Vec<usize> {
+    (0..mask.len() * 64).filter(|at| mask[at / 64] >> (at % 64) & 1 == 1).collect()
+}
+
+/// Sums the `cpuN` lines of these processors; of all if none are named.
 fn parse_ticks(text: &str, processors: &[usize]) -> Ticks {
     let mut ticks = Ticks::default();
     for line in text.lines().skip(1).take_while(|line| line.starts_with("cpu")) {
         let mut fields = line[3..].split_ascii_whitespace();
         let Some(processor) = fields.next().and_then(|name| name.parse().ok()) else { continue };
-        if processors.binary_search(&processor).is_err() {
+        if !processors.is_empty() && processors.binary_search(&processor).is_err() {
             continue;
         }
         // user nice system idle iowait irq softirq steal; guest time is part of user time.
@@ -153,6 +169,22 @@ mod tests {
         assert_eq!(parse_ticks(STAT, &[0]), Ticks { busy: 18, all: 102 });
         assert_eq!(parse_ticks(STAT, &[0, 10]), Ticks { busy: 25, all: 112 });
         assert_eq!(parse_ticks(STAT, &[2]), Ticks::default());
+        assert_eq!(parse_ticks(STAT, &[]), Ticks { busy: 26, all: 212 }, "nobody said which");
+    }
+
+    #[test]
+    fn processors_beyond_the_first_1024_count() {
+        let mut mask = [0; WORDS];
+        (mask[0], mask[16], mask[WORDS - 1]) = (0b101, 1, 1 << 63);
+        assert_eq!(set_bits(&mask), [0, 2, 1024, 65_535]);
+    }
+
+    #[test]
+    fn where_the_mask_is_not_told_the_cores_are_guessed() {
+        let unknown = Usable { processors: Vec::new(), quota: None };
+        assert!(unknown.cores() >= 1.0 && unknown.cores() == unknown.cores().trunc());
+        let told = Usable { processors: vec![3, 1500], quota: None };
+        assert!((told.cores() - 2.0).abs() < f64::EPSILON);
     }
 
     #[test]

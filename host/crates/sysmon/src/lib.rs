@@ -4,6 +4,8 @@
 //! through descriptors that stay open: for the per-process ones that is the hot path (one `pread` of less than 1 µs for a
 //! process that sleeps). What affinity and control groups make of the machine's memory and processors is read here, too.
 
+#![expect(unsafe_code, reason = "sched_getaffinity has no safe wrapper for more than 1,024 processors")]
+
 mod cgroup;
 mod cost;
 mod cpu;

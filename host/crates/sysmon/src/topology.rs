@@ -17,7 +17,7 @@ pub const DEVICES: &str = "/sys/devices/system";
 /// Levels of cache that are looked for.
 const CACHES: usize = 8;
 
-/// The processors of our affinity mask on this machine.
+/// The processors of our affinity mask on this machine; nothing where the kernel does not tell them.
 #[must_use]
 pub fn usable() -> Topology {
     read(Path::new(DEVICES), &affinity())
