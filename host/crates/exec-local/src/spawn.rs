@@ -155,9 +155,9 @@ impl Spawner {
         let mut command = command(launch);
         let [stdin, stdout, stderr] = streams;
         command.stdin(stdin).stdout(stdout).stderr(stderr);
+        let mut children = registry::lock();
         // What is started inherits the processors of this thread.
         let confined = launch.cpus.as_ref().and_then(affinity::confine);
-        let mut children = registry::lock();
         let child = command.spawn().map_err(|error| program_fault(&error, launch))?;
         // The child's copies of the streams must not stay open here: a pipe would never end.
         drop(command);
