@@ -71,7 +71,7 @@ impl Scheduler {
         }
     }
 
-    /// One that fits while the next does not; when that has waited for long, only one that ends before it can start.
+    /// One that fits while the next does not; when that has waited for long, only one that it waits no longer for.
     fn smaller_one(&mut self, next: TaskId, now: Timestamp) -> Option<TaskId> {
         let since = match self.head {
             Some((task, since)) if task == next => since,
@@ -85,10 +85,12 @@ impl Scheduler {
             return None;
         }
         let patient = now.since(since) <= wall.mul_f64(PATIENCE);
+        let reserved = (!patient).then(|| control.reserved_for(self.candidate(next)));
         let ahead: Vec<TaskId> = self.queue.ahead(&self.tasks).take(LOOK_AHEAD).collect();
         let task = ahead.into_iter().find(|task| {
             let one = self.candidate(*task);
-            control.may_start(one).is_ok() && (patient || control.delays_nobody(one))
+            control.may_start(one).is_ok()
+                && reserved.as_ref().is_none_or(|reserved| !control.delays(reserved, one))
         })?;
         self.queue.take(task);
         Some(task)

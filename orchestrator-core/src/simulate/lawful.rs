@@ -140,9 +140,11 @@ impl Governor for Lawful {
             return None;
         }
         let patient = view.now - since <= patience;
+        let reserved = (!patient).then(|| self.control.reserved_for(self.candidate(view, next)));
         (view.queue.len().saturating_sub(LOOK_AHEAD)..last).rev().find(|place| {
             let one = self.candidate(view, view.queue[*place]);
-            self.control.may_start(one).is_ok() && (patient || self.control.delays_nobody(one))
+            self.control.may_start(one).is_ok()
+                && reserved.as_ref().is_none_or(|reserved| !self.control.delays(reserved, one))
         })
     }
 

@@ -1,7 +1,7 @@
 //! The law answers: whether a task may start, and how many may run.
 
 use super::decision::{Allowed, ControlDecision, Hold};
-use super::forecast::{Caution, Course};
+use super::forecast::Caution;
 use super::law::Control;
 use super::reading::Candidate;
 use super::surplus::FREEZE_ABOVE;
@@ -59,14 +59,6 @@ impl Control {
         Ok(())
     }
 
-    /// Whether this task is expected to end before the one does that needs most of what runs: whoever waits for memory waits
-    /// no longer for it (backfilling, Lifka 1995).
-    #[must_use]
-    pub fn delays_nobody(&self, candidate: Candidate) -> bool {
-        let most = self.fleet.values().max_by(|a, b| a.expected.mean.total_cmp(&b.expected.mean));
-        most.zip(self.wall(candidate)).is_some_and(|(member, wall)| member.course.outlasts(wall))
-    }
-
     pub(super) fn is_free(&self) -> bool {
         let running = self.fleet.len();
         let max = self.rules.max.unwrap_or(u32::MAX).max(1) as usize;
@@ -105,9 +97,9 @@ impl Control {
         let allowed = self.allowed_memory();
         let knows = self.knows_memory();
         let (wanted, of) = if knows {
-            let course = Course::new(&need, 0.0, self.wall(candidate).map(|wall| (0.0, wall)));
+            let course = self.course_of(candidate);
             let wanted = self.others + self.forecast.with(&course, &self.growth, self.caution());
-            (wanted, FREEZE_ABOVE * allowed)
+            (wanted, self.start_below())
         } else {
             let oldest =
                 self.fleet.values().next().map_or(0.0, |member| self.now.unwrap_or(0.0) - member.since);
@@ -123,9 +115,14 @@ impl Control {
         Err(Hold::Memory { reserved: bytes(self.others + ours), next: bytes(need.mean), of: bytes(of) })
     }
 
-    fn caution(&self) -> Caution {
+    pub(super) fn caution(&self) -> Caution {
         let factor = self.vigilance.factor();
         Caution { own: factor * self.rules.caution, common: factor * self.rules.common_caution }
+    }
+
+    /// With as much expected to be in use nothing more starts once tasks are known, bytes.
+    pub(super) fn start_below(&self) -> f64 {
+        FREEZE_ABOVE * self.allowed_memory()
     }
 
     pub(crate) fn allowed_memory(&self) -> f64 {
@@ -184,7 +181,7 @@ impl Control {
     }
 
     fn fills_quickly(&self) -> bool {
-        self.machine.memory_used + self.filling * USUAL_READING > FREEZE_ABOVE * self.allowed_memory()
+        self.machine.memory_used + self.filling * USUAL_READING > self.start_below()
     }
 }
 

@@ -53,9 +53,14 @@ impl Course {
         Self { need, rss, share, left }
     }
 
-    /// Whether one that takes so long is expected to be done before this one ends.
-    pub(super) fn outlasts(&self, wall: f64) -> bool {
-        self.left.is_finite() && wall * ENDS_AFTER + ENDS_LATER <= self.left
+    /// Whether it has ended when those have that the forecast takes to end at that moment, even if it is late and they are not.
+    pub(super) fn ends_before(&self, moment: f64) -> bool {
+        moment.is_finite() && ENDS_AFTER * self.ends() <= moment - ENDS_LATER
+    }
+
+    /// The most that it needs at any time, bytes.
+    pub(super) fn most(&self, caution: Caution) -> f64 {
+        self.need.mean.max(self.rss) + caution.own * self.need.own + caution.common * self.need.common
     }
 
     fn ends(&self) -> f64 {
@@ -158,6 +163,29 @@ impl Forecast {
                 with.total(caution)
             })
             .fold(0.0, f64::max)
+    }
+
+    /// Seconds until one more task fits below `limit`, at the earliest, and what is free below that then, bytes. Infinite where
+    /// nobody knows when those end that it has to wait for.
+    pub(super) fn room_for(
+        &self,
+        course: &Course,
+        growth: &Growth,
+        caution: Caution,
+        limit: f64,
+    ) -> (f64, f64) {
+        for (at, start) in self.moments.iter().enumerate() {
+            if !start.at.is_finite() {
+                return (f64::INFINITY, 0.0);
+            }
+            let later = self.moments[at + 1..].iter();
+            let moments = later.map(|moment| Moment { at: moment.at - start.at, ..*moment }).collect();
+            let sum = Self { moments, plain: 0.0 }.with(course, growth, caution);
+            if sum <= limit {
+                return (start.at, limit - sum);
+            }
+        }
+        (self.moments.last().map_or(0.0, |last| last.at), 0.0)
     }
 
     /// What all need on average, as if all peaks met, bytes.

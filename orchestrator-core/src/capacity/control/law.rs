@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::cpu::CpuBound;
 use super::fleet::{Fleet, FrozenFor, Member};
-use super::forecast::{Course, Forecast};
+use super::forecast::Forecast;
 use super::growth::{Growth, Life};
 use super::kinds::KindLaw;
 use super::knee::KneeFinder;
@@ -192,7 +192,7 @@ impl Control {
     pub fn started(&mut self, now: Timestamp, attempt: AttemptId, candidate: Candidate) {
         let since = self.advance(now);
         let need = self.need(candidate);
-        let course = Course::new(&need, 0.0, self.wall(candidate).map(|wall| (0.0, wall)));
+        let course = self.course_of(candidate);
         let member = Member {
             candidate,
             since,

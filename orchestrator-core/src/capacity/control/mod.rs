@@ -10,12 +10,14 @@
 //! | `surplus` | whom to freeze, thaw, evict when too many run or memory runs out |
 //! | `order` | in which order to run inputs of known size |
 //! | `admit`, `decision` | whether a task may start; the bound that forbids it, and what the others would allow |
+//! | `backfill` | who may overtake a task that waits for memory |
 //! | `law`, `observe`, `state` | events in; what was learned; what is kept across runs |
 //!
 //! The user's limits and the capacity plugins' answers are upper bounds like any other. With nothing running one task
 //! always may start, and the oldest is never stopped: there is always progress.
 
 mod admit;
+mod backfill;
 mod cpu;
 mod decision;
 mod fleet;
@@ -39,6 +41,7 @@ mod surplus;
 mod tests;
 mod vigilance;
 
+pub use backfill::Reserved;
 pub use decision::{Allowed, ControlDecision, Hold};
 pub use fleet::FrozenFor;
 pub use law::Control;

@@ -1,0 +1,117 @@
+//! Who may overtake a task that waits for memory: EASY backfilling (Lifka, "The ANL/IBM SP scheduling system", 1995) with
+//! memory in place of nodes.
+
+use super::forecast::Course;
+use super::law::Control;
+use super::reading::Candidate;
+
+/// What is kept for a task that waits for memory.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reserved {
+    /// Seconds until it is expected to fit, at the earliest; infinite while nobody knows when those end that it waits for.
+    pub after: f64,
+    /// Memory that it leaves to others then, bytes.
+    pub spare: f64,
+}
+
+impl Control {
+    /// What is to be kept for a task that does not fit now. Looks at the few moments of the forecast, however many run; worked
+    /// out once, it serves for all that might overtake.
+    #[must_use]
+    pub fn reserved_for(&self, head: Candidate) -> Reserved {
+        let of = self.start_below() - self.others;
+        let (after, spare) = self.forecast.room_for(&self.course_of(head), &self.growth, self.caution(), of);
+        Reserved { after, spare }
+    }
+
+    /// Whether a task for which this is kept would wait longer if this one started now: it is not expected to end before the
+    /// other fits, and needs more than that leaves.
+    #[must_use]
+    pub fn delays(&self, reserved: &Reserved, candidate: Candidate) -> bool {
+        let course = self.course_of(candidate);
+        !course.ends_before(reserved.after) && course.most(self.caution()) > reserved.spare
+    }
+
+    /// How the memory of a task is expected to go that starts now.
+    pub(super) fn course_of(&self, candidate: Candidate) -> Course {
+        Course::new(&self.need(candidate), 0.0, self.wall(candidate).map(|wall| (0.0, wall)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capacity::control::{AttemptReading, ControlRules, Ending, MachineReading, Used};
+    use crate::predict::Kind;
+    use crate::{AttemptId, TaskId, Timestamp};
+
+    const GIGABYTE: f64 = 1e9;
+    const MINUTE: u64 = 60;
+    const HOUR: u64 = 3600;
+
+    /// Sorts of tasks: memory in GB, seconds.
+    const LARGE: (f64, u64, &[u8]) = (10.0, HOUR, b"x.large");
+    const SHORT: (f64, u64, &[u8]) = (3.0, MINUTE, b"x.short");
+    const LONG: (f64, u64, &[u8]) = (3.0, HOUR / 2, b"x.long");
+    const HEAD: (f64, u64, &[u8]) = (5.0, MINUTE, b"x.head");
+    const TINY: (f64, u64, &[u8]) = (0.2, HOUR / 2, b"x.tiny");
+    const BRIEF: (f64, u64, &[u8]) = (3.0, 5, b"x.brief");
+
+    fn candidate(task: u32, (_, _, name): (f64, u64, &[u8])) -> Candidate {
+        Candidate { task: TaskId(task), input: Some(1_000_000), kind: Kind::of(name) }
+    }
+
+    /// A machine that allows 17 GB, on which one of 10 GB runs for another hour and two of 3 GB for another minute.
+    fn busy() -> Control {
+        let mut law = Control::new(ControlRules { memory_threshold: 1.0, ..ControlRules::default() });
+        let mut machine =
+            MachineReading { cores: 64.0, memory_total: 17.0 * GIGABYTE, ..MachineReading::default() };
+        let sorts = [LARGE, SHORT, LONG, HEAD, TINY, BRIEF];
+        let mut now = Timestamp(1_000_000);
+        for task in 0..240u32 {
+            let sort = sorts[task as usize % sorts.len()];
+            law.started(now, AttemptId(u64::from(task)), candidate(task, sort));
+            now = now + std::time::Duration::from_secs(sort.1);
+            let used = Used { peak: sort.0 * GIGABYTE, cpu: sort.1 as f64, io: 0.0 };
+            law.ended(now, AttemptId(u64::from(task)), Ending::Completed, used);
+            law.sampled(now, machine, &[]);
+        }
+        let running = [(LARGE, 1000), (SHORT, 1001), (SHORT, 1002)];
+        for (sort, task) in running {
+            law.started(now, AttemptId(u64::from(task)), candidate(task, sort));
+        }
+        now = now + std::time::Duration::from_secs(1);
+        let readings = running.map(|(sort, task)| AttemptReading {
+            attempt: AttemptId(u64::from(task)),
+            cpu: 1.0,
+            io: 0.0,
+            rss: 0.9 * sort.0 * GIGABYTE,
+        });
+        machine.memory_used = readings.iter().map(|one| one.rss).sum();
+        law.sampled(now, machine, &readings);
+        law
+    }
+
+    #[test]
+    fn what_waits_for_short_ones_is_not_overtaken_by_what_outlasts_them() {
+        let law = busy();
+        assert!(law.may_start(candidate(2000, HEAD)).is_err());
+        let reserved = law.reserved_for(candidate(2000, HEAD));
+        assert!((50.0..100.0).contains(&reserved.after), "{reserved:?}");
+        assert!(
+            law.delays(&reserved, candidate(2001, LONG)),
+            "half an hour instead of a minute: {reserved:?}"
+        );
+        assert!(!law.delays(&reserved, candidate(2002, BRIEF)), "{reserved:?}");
+        assert!(!law.delays(&reserved, candidate(2003, TINY)), "there is room for both: {reserved:?}");
+    }
+
+    #[test]
+    fn what_waits_for_the_largest_is_overtaken_by_all_that_end_before() {
+        let law = busy();
+        let head = candidate(2000, LARGE);
+        let reserved = law.reserved_for(head);
+        assert!((0.9..1.5).contains(&(reserved.after / HOUR as f64)), "{reserved:?}");
+        assert!(!law.delays(&reserved, candidate(2001, LONG)) && law.delays(&reserved, head), "{reserved:?}");
+    }
+}
