@@ -13,9 +13,11 @@ const MOMENTS: usize = 24;
 const SOON: [f64; 3] = [3.0, 6.0, 12.0];
 /// A task is taken to be done with its remaining work in this share of the expected time as far as growth goes …
 const GROWS_WITHIN: f64 = 0.8;
-/// … and to end after this multiple of it, and this many seconds.
+/// … and to end after this multiple of it, and this many seconds; those of short ones are as much as they take and half a
+/// second.
 const ENDS_AFTER: f64 = 1.25;
 const ENDS_LATER: f64 = 2.0;
+const LATER_AT_LEAST: f64 = 0.5;
 
 /// A task that has outgrown its need is expected to grow on by at most this share.
 const OVERGROWTH: f64 = 0.3;
@@ -64,7 +66,7 @@ impl Course {
     }
 
     fn ends(&self) -> f64 {
-        self.left * ENDS_AFTER + ENDS_LATER
+        self.left * ENDS_AFTER + (LATER_AT_LEAST + self.left).min(ENDS_LATER)
     }
 
     /// What it needs at a moment, as a share of its peak; `None` when it has ended.

@@ -1,7 +1,8 @@
 //! How peak memory grows with the size of the input, and how sure that is.
 //!
 //! Bayesian regression of log peak on log size with a normal prior on the exponent (0.6 ± 0.4) and a prior on the
-//! residual spread (0.3, worth three results). Three numbers come of it: what a task of this size needs on average
+//! residual spread (0.2, worth one result). Where results say clearly that a program needs something whatever its input, a
+//! fixed number of bytes is added to every size: peak = c · (size + base)^exponent. Three numbers come of it: what a task of this size needs on average
 //! (mean of the log-normal), how far one task strays from that, and how far the law itself may be off for this size.
 //! The first error is each task's own and adds in quadrature; the second is common to all and adds linearly:
 //! otherwise all large files would fail together.
@@ -19,6 +20,13 @@ const PRIOR_SPREAD: f64 = 0.2;
 const PRIOR_RESULTS: f64 = 1.0;
 /// Results from which on their own mean and deviation say how far others may stray.
 const MANY: f64 = 20.0;
+/// Added to each size, bytes, where nothing else is known.
+const LEAST_BASE: f64 = 1e3;
+/// Bases that are tried: from a quarter of the smallest size on, each so many times the one before.
+const BASES: (usize, f64) = (8, 2.0);
+/// A base is believed from so many results on, where it makes them more likely by this (twice the log of the ratio of likelihoods).
+const TELLING: usize = 5;
+const LIKELIER: f64 = 6.0;
 /// Exponents are taken between 0 and this.
 const STEEPEST: f64 = 2.0;
 /// Beyond the largest input seen (and half as large again) the law is extrapolated …
@@ -43,6 +51,8 @@ pub struct Need {
 
 #[derive(Clone, Copy, Debug)]
 struct Law {
+    /// Added to each size, bytes: what a program needs whatever its input, in units of input.
+    base: f64,
     centre_x: f64,
     centre_y: f64,
     exponent: f64,
@@ -51,13 +61,18 @@ struct Law {
     exponent_error: f64,
     /// Mean and standard deviation of peaks as multiples of what the law says.
     strays: (f64, f64),
-    /// Log sizes of the largest results, largest first.
+    /// Log sizes of the largest results (with the base), largest first.
     largest: [f64; LARGE_SEEN],
     /// How many results of a size make the law sure of it.
     sure: usize,
 }
 
 impl Law {
+    /// The logarithm of a size with the base.
+    fn log(&self, size: f64) -> f64 {
+        (size + self.base).ln()
+    }
+
     /// By how much the law is extrapolated for this size (in log size), and how few results there are of inputs so large: a
     /// standard deviation.
     fn beyond(&self, size: f64) -> (f64, f64) {
@@ -71,6 +86,7 @@ impl Law {
 /// Learns the law from results.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SizeLaw {
+    /// Size in bytes, log peak.
     results: VecDeque<(f64, f64)>,
     /// Tasks that run and use more than was expected of them: their peaks are at least that.
     open: Vec<(f64, f64)>,
@@ -82,7 +98,11 @@ pub(super) struct SizeLaw {
 
 /// The logarithm of an input size; unknown sizes count as empty ones.
 pub(super) fn log_size(input: Option<u64>) -> f64 {
-    (input.unwrap_or(0) as f64 + 1e3).ln()
+    (bytes(input) + LEAST_BASE).ln()
+}
+
+fn bytes(input: Option<u64>) -> f64 {
+    input.unwrap_or(0) as f64
 }
 
 impl SizeLaw {
@@ -90,15 +110,15 @@ impl SizeLaw {
         if self.results.len() == KEPT {
             self.results.pop_front();
         }
-        self.results.push_back((log_size(input), peak.max(1.0).ln()));
+        self.results.push_back((bytes(input), peak.max(1.0).ln()));
         self.stale = true;
     }
 
     /// What the few results that there are make likely in proportion to size: the largest peak, of a larger input more;
     /// 0 before any.
     pub(super) fn likely(&self, input: Option<u64>) -> f64 {
-        let size = log_size(input);
-        self.results.iter().map(|(x, y)| (y + EXTRAPOLATED * (size - x).max(0.0)).exp()).fold(0.0, f64::max)
+        let grown = |size: f64| ((bytes(input) + LEAST_BASE) / (size + LEAST_BASE)).max(1.0).ln();
+        self.results.iter().map(|(size, y)| (y + EXTRAPOLATED * grown(*size)).exp()).fold(0.0, f64::max)
     }
 
     /// Forgets all but the last results.
@@ -112,10 +132,10 @@ impl SizeLaw {
     /// end first are often the smallest; the others show in what they use by then. Whether that changes anything.
     pub(super) fn running(&mut self, running: impl Iterator<Item = (Option<u64>, f64)>) -> bool {
         let few = (ENOUGH..FEW_RESULTS).contains(&self.results.len());
-        let above = |closed: &Law, (x, y): &(f64, f64)| {
-            *y > closed.centre_y + closed.exponent * (x - closed.centre_x) + closed.spread
+        let above = |closed: &Law, (size, y): &(f64, f64)| {
+            *y > closed.centre_y + closed.exponent * (closed.log(*size) - closed.centre_x) + closed.spread
         };
-        let running = running.map(|(input, rss)| (log_size(input), rss.max(1.0).ln()));
+        let running = running.map(|(input, rss)| (bytes(input), rss.max(1.0).ln()));
         let open: Vec<(f64, f64)> = match self.closed.filter(|_| few) {
             Some(closed) => running.filter(|one| above(&closed, one)).collect(),
             None => Vec::new(),
@@ -138,7 +158,20 @@ impl SizeLaw {
         if self.results.len() < ENOUGH {
             return None;
         }
-        let all = || self.results.iter().chain(open);
+        let plain = self.fit_with(LEAST_BASE, open);
+        if self.results.len() < TELLING {
+            return Some(plain);
+        }
+        let smallest = self.results.iter().map(|(size, _)| *size).fold(f64::INFINITY, f64::min);
+        let bases = (0..BASES.0).map(|step| smallest / 4.0 * BASES.1.powi(step as i32));
+        let laws = bases.filter(|base| *base > LEAST_BASE).map(|base| self.fit_with(base, open));
+        let best = laws.min_by(|a, b| a.spread.total_cmp(&b.spread));
+        let likelier = |law: &Law| 2.0 * plain.results * (plain.spread / law.spread).ln();
+        Some(best.filter(|law| likelier(law) > LIKELIER).unwrap_or(plain))
+    }
+
+    fn fit_with(&self, base: f64, open: &[(f64, f64)]) -> Law {
+        let all = || self.results.iter().chain(open).map(|(size, y)| ((size + base).ln(), *y));
         let n = all().count() as f64;
         let (sx, sy) = all().fold((0.0, 0.0), |(a, b), (x, y)| (a + x, b + y));
         let (centre_x, centre_y) = (sx / n, sy / n);
@@ -156,18 +189,20 @@ impl SizeLaw {
         let posterior = 1.0 / (xx / noise + prior);
         let exponent = (posterior * (xy / noise + mean * prior)).clamp(0.0, STEEPEST);
         let spread = variance(exponent).sqrt();
-        let strays = self.strays(spread, |(x, y)| (y - centre_y - exponent * (x - centre_x)).exp());
-        Some(Law {
+        let multiple =
+            |(size, y): &(f64, f64)| (y - centre_y - exponent * ((size + base).ln() - centre_x)).exp();
+        Law {
+            base,
             centre_x,
             centre_y,
             exponent,
             spread,
-            strays,
-            results: n,
+            strays: self.strays(spread, multiple),
+            results: self.results.len() as f64,
             exponent_error: posterior.sqrt(),
-            largest: self.largest(),
+            largest: self.largest(base),
             sure: self.results.len().div_ceil(ONE_IN).clamp(1, LARGE_SEEN),
-        })
+        }
     }
 
     /// Mean and standard deviation of the multiples by which results stray: those of a log-normal, but where results are
@@ -186,23 +221,24 @@ impl SizeLaw {
         (mean.min(above * seen), own.min(above * (squares / n).sqrt().max(PRIOR_SPREAD / n.sqrt())))
     }
 
-    /// Log sizes of the largest inputs, largest first.
-    fn largest(&self) -> [f64; LARGE_SEEN] {
+    /// Log sizes of the largest inputs (with the base), largest first.
+    fn largest(&self, base: f64) -> [f64; LARGE_SEEN] {
         let mut largest = [f64::NEG_INFINITY; LARGE_SEEN];
-        for (x, _) in &self.results {
-            if *x > largest[LARGE_SEEN - 1] {
-                largest[LARGE_SEEN - 1] = *x;
+        for (size, _) in &self.results {
+            if *size > largest[LARGE_SEEN - 1] {
+                largest[LARGE_SEEN - 1] = *size;
                 largest.sort_unstable_by(|a, b| b.total_cmp(a));
             }
         }
-        largest
+        largest.map(|size| (size.max(0.0) + base).ln())
     }
 
     /// What a task with this input will need; `None` before three results.
     pub(super) fn need(&self, input: Option<u64>) -> Option<Need> {
         let law = self.law?;
-        let x = log_size(input) - law.centre_x;
-        let (beyond, few) = law.beyond(log_size(input));
+        let log = law.log(bytes(input));
+        let x = log - law.centre_x;
+        let (beyond, few) = law.beyond(log);
         let steeper = beyond * (EXTRAPOLATED - law.exponent).max(0.0);
         let middle = (law.centre_y + law.exponent * x + steeper).exp();
         let mean = middle * law.strays.0;
@@ -232,6 +268,31 @@ mod tests {
         let far = law.need(Some(60_000_000_000)).unwrap();
         assert!((near.mean / 1.2e9 - 1.0).abs() < 0.05, "{near:?}");
         assert!(far.mean > 50.0 * near.mean && far.common / far.mean > near.common / near.mean);
+    }
+
+    #[test]
+    fn what_a_program_needs_whatever_its_input_is_told_apart_from_what_grows() {
+        // xz -9e as measured: 25 MB, and nine times the input.
+        let needs = |size: u64| 25e6 + 9.0 * size as f64;
+        let mut law = SizeLaw::default();
+        let sizes = (0..9).map(|step| 1_000_000 << step).filter(|size| *size != 64_000_000);
+        sizes.for_each(|size| law.observe(Some(size), needs(size)));
+        law.refresh();
+        let between = law.need(Some(64_000_000)).unwrap();
+        assert!((between.mean / needs(64_000_000) - 1.0).abs() < 0.02, "{between:?}");
+        assert!(between.own < 0.08 * between.mean, "{between:?}");
+        let empty = law.need(Some(0)).unwrap();
+        assert!((empty.mean / 25e6 - 1.0).abs() < 0.15, "{empty:?}");
+    }
+
+    #[test]
+    fn where_a_power_of_size_says_it_all_nothing_is_added() {
+        let mut law = SizeLaw::default();
+        (0..9).for_each(|step| {
+            law.observe(Some(1_000_000 << step), 30.0 * f64::from(1_000_000 << step).powf(0.8))
+        });
+        law.refresh();
+        assert!(law.law.is_some_and(|law| law.base == LEAST_BASE), "{law:?}");
     }
 }
 

