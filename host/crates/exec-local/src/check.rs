@@ -69,8 +69,15 @@ pub enum CheckError {
 pub struct Checks {
     /// Readable once they are to end.
     ending: OwnedFd,
-    running: Mutex<usize>,
+    running: Mutex<Running>,
     all_gone: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Running {
+    checks: usize,
+    /// None is begun any more.
+    ended: bool,
 }
 
 impl Checks {
@@ -80,7 +87,7 @@ impl Checks {
     /// No descriptor is to be had.
     pub fn new() -> io::Result<Self> {
         let ending = eventfd(0, EventfdFlags::CLOEXEC)?;
-        Ok(Self { ending, running: Mutex::new(0), all_gone: Condvar::new() })
+        Ok(Self { ending, running: Mutex::default(), all_gone: Condvar::new() })
     }
 
     /// Runs `argv` in a process group of its own, with standard input from `/dev/null`, in `directory` (the host's own when
@@ -107,33 +114,45 @@ impl Checks {
         }
         let failed = |source| CheckError::Spawn { program: program.to_string_lossy().into_owned(), source };
         let marker = format!("{MARKER}={marker}").into_bytes();
-        *self.count() += 1;
-        let outcome =
-            Running::start(command, marker).map_err(failed).and_then(|check| check.wait(limit, &self.ending));
-        let mut count = self.count();
-        *count -= 1;
-        if *count == 0 {
+        self.begin()?;
+        let outcome = OneCheck::start(command, marker)
+            .map_err(failed)
+            .and_then(|check| check.wait(limit, &self.ending));
+        let mut running = self.running();
+        running.checks -= 1;
+        if running.checks == 0 {
             self.all_gone.notify_all();
         }
         outcome
     }
 
-    /// Ends those that run, and all that are started from now on, with their descendants, and waits until they are gone (not
-    /// for one that hangs in the kernel).
+    /// Ends those that run with their descendants and waits until they are gone (not for one that hangs in the kernel). None
+    /// is begun any more.
     pub fn end(&self) {
+        let mut running = self.running();
+        running.ended = true;
         // A counter that nobody reads takes one more.
         let _ = rustix::io::write(&self.ending, &1_u64.to_ne_bytes());
-        let wait = self.all_gone.wait_timeout_while(self.count(), 2 * UNKILLABLE, |count| *count > 0);
-        drop(wait);
+        let gone = self.all_gone.wait_timeout_while(running, 2 * UNKILLABLE, |running| running.checks > 0);
+        drop(gone);
     }
 
-    fn count(&self) -> std::sync::MutexGuard<'_, usize> {
+    fn begin(&self) -> Result<(), CheckError> {
+        let mut running = self.running();
+        if running.ended {
+            return Err(CheckError::Ended);
+        }
+        running.checks += 1;
+        Ok(())
+    }
+
+    fn running(&self) -> std::sync::MutexGuard<'_, Running> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A check that runs. Dropping it kills and reaps it.
-struct Running {
+struct OneCheck {
     pid: u32,
     pidfd: OwnedFd,
     marker: [Vec<u8>; 1],
@@ -142,7 +161,7 @@ struct Running {
     reaped: bool,
 }
 
-impl Running {
+impl OneCheck {
     fn start(mut command: Command, marker: Vec<u8>) -> io::Result<Self> {
         // Orphans of the check come to us, where their mark is found.
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
@@ -241,7 +260,7 @@ impl Running {
     }
 }
 
-impl Running {
+impl OneCheck {
     /// Kills descendants and waits for their end until none is found.
     fn kill_descendants(&self) {
         let key = TreeKey { main: self.pid, marker: &self.marker };
@@ -267,7 +286,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for OneCheck {
     fn drop(&mut self) {
         if !self.reaped {
             self.end();

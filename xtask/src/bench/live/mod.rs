@@ -117,7 +117,7 @@ fn chosen(stage: &Stage) -> Result<Vec<(&'static str, loads::Make)>, Failure> {
     }
 }
 
-/// The table as it was measured before, if this run is of a part of it; else an empty one.
+/// The table as it was measured before: each load's rows are replaced when it was measured again.
 fn report(stage: &Stage, cores: f64) -> Result<Report, Failure> {
     let columns = [
         "work",
@@ -143,9 +143,7 @@ fn report(stage: &Stage, cores: f64) -> Result<Report, Failure> {
         columns: columns.map(str::to_owned).to_vec(),
         rows: Vec::new(),
     };
-    if stage.only.is_some() {
-        report.read_rows(&stage.root)?;
-    }
+    report.read_rows(&stage.root)?;
     Ok(report)
 }
 
