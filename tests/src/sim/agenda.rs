@@ -28,6 +28,8 @@ pub(super) enum What {
     BinaryBreaks,
     /// A file vanishes.
     Vanishes,
+    /// Processors are taken away or brought back.
+    TopologyChanges,
     /// The user changes the configuration.
     PolicyChanges,
     /// The store commits what it has been given.

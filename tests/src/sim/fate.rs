@@ -1,11 +1,12 @@
 //! What happens to a host from outside: people, disks, plugins, and voices that nobody should believe.
 
-use orchestrator_core::AttemptId;
 use orchestrator_core::metrics::Usage;
+use orchestrator_core::placement::{Cpu, Node, Topology};
 use orchestrator_core::scheduler::{
     CapacityAnswer, Event, ExitStatus, FailureReason, Fingerprint, InputPath, OutputFault, OutputRecord,
     ProcessIdentity, SpawnFault, StopLevel,
 };
+use orchestrator_core::{AttemptId, Bytes};
 
 use super::agenda::What;
 use super::chance::Chance;
@@ -22,6 +23,9 @@ impl World {
         }
         if settings.plugins > 0 {
             agenda.put(soon(chance), What::Round(40));
+        }
+        for _ in 0..if settings.topology_changes { chance.below(5) } else { 0 } {
+            agenda.put(soon(chance), What::TopologyChanges);
         }
         if !*hostile {
             return;
@@ -48,6 +52,22 @@ impl World {
         if settings.vanish > 0 && chance.coin() {
             agenda.put(soon(chance), What::Vanishes);
         }
+    }
+
+    /// The processors that may be used now: two nodes of which any part may be missing, with memory told or not, with
+    /// second threads or not; sometimes nothing is told.
+    pub(super) fn topology(&mut self) -> Topology {
+        let chance = &mut self.chance;
+        let (each, threads) = (chance.small(1, 4), chance.small(1, 2));
+        let missing = chance.rate(700);
+        let cpu = |id: u32| {
+            let core = id / threads;
+            Cpu { id, core: core * threads, cache: id / (each * threads) * each * threads, node: core / each }
+        };
+        let cpus = (0..2 * each * threads).map(cpu).filter(|_| !chance.hits(missing)).collect();
+        let memory = Bytes(32 << 20);
+        let known = [Node { id: 0, memory }, Node { id: 1, memory }];
+        Topology::new(cpus, if chance.coin() { &known } else { &[] })
     }
 
     /// One round of the capacity plugins; the last one is calm.

@@ -3,7 +3,6 @@
 
 use std::collections::VecDeque;
 
-use orchestrator_core::placement::{Cpu, Topology};
 use orchestrator_core::scheduler::{Command, Event, Fact, OutputRecord, Restored, RunFault, Scheduler};
 use orchestrator_core::{AttemptId, TaskId, Timestamp};
 
@@ -77,7 +76,8 @@ impl<'a> Run<'a> {
         self.world.plan_events();
         let mut ending = self.hear(Event::RunStarted)?;
         if ending.is_none() {
-            ending = self.hear(Event::TopologyRead(two_nodes()))?;
+            let topology = self.world.topology();
+            ending = self.hear(Event::TopologyRead(topology))?;
         }
         let ledger = &*self.ledger;
         self.world.scan(|path| ledger.rows.values().any(|row| row.path == *path));
@@ -100,7 +100,9 @@ impl<'a> Run<'a> {
 
     /// The next thing happens.
     fn turn(&mut self) -> Result<Option<Ending>, String> {
-        if self.world.hostile && self.world.chance.hits(self.world.settings.crash / 4) {
+        // Rare enough otherwise: that somebody stands still, and that the host dies then.
+        let delicate = if self.oracle.any_frozen() { 8 } else { 1 };
+        if self.world.hostile && self.world.chance.hits(self.world.settings.crash * delicate / 4) {
             return Ok(Some(self.crash()));
         }
         if self.world.chance.hits(self.world.settings.forged) {
@@ -196,6 +198,11 @@ impl<'a> Run<'a> {
             }
             What::BinaryBreaks => self.world.binary_broken = true,
             What::Vanishes => self.world.vanish_one(),
+            What::TopologyChanges => {
+                let topology = self.world.topology();
+                self.world.tally.count("processors changed");
+                return self.hear(Event::TopologyRead(topology));
+            }
             What::PolicyChanges => {
                 let hostile = self.world.hostile;
                 let mut policy = self.world.settings.policy(&mut self.world.chance, hostile);
@@ -378,12 +385,6 @@ impl<'a> Run<'a> {
         }
         Ending::Crashed
     }
-}
-
-/// Two memory nodes with two processors each.
-fn two_nodes() -> Topology {
-    let cpu = |id: u32| Cpu { id, core: id, cache: id / 2 * 2, node: id / 2 };
-    Topology::new((0..4).map(cpu).collect(), &[])
 }
 
 /// Whose voice an event is.

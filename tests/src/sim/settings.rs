@@ -74,6 +74,7 @@ pub(super) struct Settings {
     pub(super) cores: u64,
     /// How much a process grows, bytes a second; 64 MiB is all there is.
     pub(super) growth: u64,
+    pub(super) topology_changes: bool,
 }
 
 fn millis(chance: &mut Chance, low: u64, high: u64) -> Duration {
@@ -141,6 +142,7 @@ impl Settings {
             law: chance.coin(),
             cores: chance.pick(&[1, 2, 4, 16]),
             growth: chance.pick(&[1 << 10, 1 << 20, 8 << 20]),
+            topology_changes: chance.coin(),
         }
     }
 
@@ -149,7 +151,7 @@ impl Settings {
         Policy {
             limits: limits(chance),
             law: (self.law && chance.hits(850)).then(|| rules(chance)),
-            placement: chance.pick(&[Placement::Auto, Placement::None, Placement::Node, Placement::Core(1)]),
+            placement: placement(chance),
             disk_threshold: ControlRules::default().disk_threshold,
             covered: Vec::new(),
             capacity_plugins: self.plugins,
@@ -172,6 +174,11 @@ impl Settings {
             durability: Durability::Batch,
         }
     }
+}
+
+fn placement(chance: &mut Chance) -> Placement {
+    let core = Placement::Core(chance.small(1, 4));
+    chance.pick(&[Placement::Auto, Placement::None, Placement::Node, core])
 }
 
 fn rules(chance: &mut Chance) -> ControlRules {

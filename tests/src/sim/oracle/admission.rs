@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use orchestrator_core::placement::CpuSet;
 use orchestrator_core::scheduler::{Command, Fact, InputPath, Step};
 use orchestrator_core::{AttemptId, SlotId, TaskId, Timestamp};
 
@@ -20,8 +21,8 @@ struct Planned {
 impl Oracle {
     pub(super) fn check_admission(&mut self, now: Timestamp, facts: &[Fact], step: &Step) -> Check {
         let mut launches = step.commands.iter().filter_map(|command| match command {
-            Command::Launch { attempt, task, number, slot, path, .. } => {
-                Some((attempt, task, number, slot, path))
+            Command::Launch { attempt, task, number, slot, path, cpus } => {
+                Some(((attempt, task, number, slot, path), cpus))
             }
             _ => None,
         });
@@ -42,10 +43,11 @@ impl Oracle {
                     let planned = Planned { attempt, task, number, slot, calibrating: *calibrating };
                     self.admit(now, &planned)?;
                     let path = self.ledger.rows.get(&task).map(|row| &row.path);
-                    let launch = launches.next();
+                    let (launch, cpus) = launches.next().unzip();
                     let wanted: Option<(_, _, _, _, &InputPath)> = path
                         .map(|path| (&planned.attempt, &planned.task, &planned.number, &planned.slot, path));
                     ensure!(launch == wanted, "planned {wanted:?}, launched {launch:?}");
+                    self.check_place(attempt, cpus.and_then(Option::as_ref))?;
                     tried += 1;
                 }
                 fact => return Err(format!("{fact:?} after admissions")),
@@ -93,6 +95,7 @@ impl Oracle {
         let shadow = Shadow {
             task,
             slot: Some(slot),
+            cpus: CpuSet::default(),
             phase: Phase::Launching,
             since: now,
             began: now,

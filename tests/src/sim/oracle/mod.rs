@@ -7,6 +7,7 @@ mod admission;
 mod after;
 mod capacity;
 mod outcome;
+mod places;
 mod rules;
 mod shadow;
 mod stops;
@@ -14,6 +15,7 @@ mod stops;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use orchestrator_core::placement::Topology;
 use orchestrator_core::scheduler::{
     Command, Event, Fact, InputPath, Policy, Scheduler, Step, StopLevel, TerminationReason,
 };
@@ -99,6 +101,7 @@ pub(super) struct Oracle {
     halted: bool,
     refused: Option<Refusal>,
     ceiling: Option<Ceiling>,
+    topology: Topology,
     scan_over: bool,
     finished: bool,
     completed: u64,
@@ -143,6 +146,7 @@ impl Oracle {
             halted: false,
             refused: None,
             ceiling: None,
+            topology: Topology::default(),
             scan_over: false,
             finished: false,
             completed: 0,
@@ -210,6 +214,7 @@ impl Oracle {
                     (_, mode) => mode,
                 };
             }
+            Event::TopologyRead(topology) => self.topology = topology.clone(),
             Event::ScanFinished(_) => self.scan_over = true,
             _ => {}
         }

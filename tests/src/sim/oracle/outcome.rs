@@ -1,6 +1,7 @@
 //! What an event must lead to: the facts expected of it, no more and no fewer.
 
 use orchestrator_core::config::model::{HaltWhen, ResumeKey};
+use orchestrator_core::placement::CpuSet;
 use orchestrator_core::scheduler::{
     Event, ExitStatus, Fact, FailureReason, Fingerprint, OutputRecord, ProcessIdentity, Scheduler,
     SpawnFault, TerminationReason,
@@ -162,6 +163,7 @@ impl Oracle {
             let shadow = Shadow {
                 task: *task,
                 slot: None,
+                cpus: CpuSet::default(),
                 phase: Phase::Publishing,
                 since: Timestamp(0),
                 began: Timestamp(0),
@@ -291,7 +293,8 @@ impl Oracle {
                 };
                 let well = *status == ExitStatus::Code(0) && !(*leaked && self.policy.leak_fails());
                 let counts = shadow.stop.is_none() && well;
-                if facts.iter().any(|fact| matches!(fact, Fact::AttemptTerminated { .. })) {
+                let is_its_end = |fact: &Fact| matches!(fact, Fact::AttemptTerminated { attempt: other, .. } if other == attempt);
+                if facts.iter().any(is_its_end) {
                     self.calibration.dropped(*attempt);
                 } else {
                     self.calibration.tried(*attempt, counts);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use orchestrator_core::placement::CpuSet;
 use orchestrator_core::scheduler::TerminationReason;
 use orchestrator_core::{SlotId, TaskId, Timestamp};
 
@@ -49,6 +50,8 @@ pub(super) struct Stopping {
 pub(super) struct Shadow {
     pub(super) task: TaskId,
     pub(super) slot: Option<SlotId>,
+    /// Processors of its own, as long as it holds the slot; none if it is free, or was given a whole node.
+    pub(super) cpus: CpuSet,
     pub(super) phase: Phase,
     pub(super) since: Timestamp,
     /// When its process started, however long it stood still since.
