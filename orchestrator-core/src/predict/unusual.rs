@@ -7,7 +7,8 @@
 //!
 //! A small task that takes as long as a large one is unusual too, but this is said only with more behind it: more than eight
 //! times what was expected, twelve deviations, and twice the largest miss of late, the first five and one in a hundred left out (neither
-//! what was said when nothing was known nor one task that was sick and yet ended well must hide all that come after it). With it 0.07 % of the recorded tasks are told of.
+//! what was said when nothing was known nor one task that was sick and yet ended well must hide all that come after it). With it 0.06 % of the recorded
+//! tasks are told of.
 
 use std::collections::VecDeque;
 use std::fmt;

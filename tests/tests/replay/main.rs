@@ -8,6 +8,7 @@
 
 mod baselines;
 mod drift;
+mod made_up;
 mod odd;
 
 use std::collections::BTreeMap;
