@@ -187,7 +187,9 @@ impl Forecast {
                 return (start.at, limit - sum);
             }
         }
-        (self.moments.last().map_or(0.0, |last| last.at), 0.0)
+        // It fits at no time, and starts once it is alone.
+        let busy = self.moments.iter().rev().find(|moment| moment.mean > 0.0);
+        (busy.map_or(0.0, |last| last.at), 0.0)
     }
 
     /// What all need on average, as if all peaks met, bytes.
@@ -244,6 +246,15 @@ mod tests {
         // Nothing known of when they end: all peaks may meet.
         let unknown = Course::new(&need(10.0), 9.0, None);
         assert_eq!(Forecast::new(&[unknown], &growth).with(&fresh, &growth, NONE), 20.0);
+    }
+
+    #[test]
+    fn what_fits_at_no_time_waits_until_it_is_alone() {
+        let short = Course::new(&need(5.0), 5.0, Some((0.5, 1.0)));
+        let forecast = Forecast::new(&[short], &Growth::default());
+        let (after, spare) =
+            forecast.room_for(&Course::new(&need(50.0), 0.0, None), &Growth::default(), NONE, 20.0);
+        assert!((1.0..4.0).contains(&after) && spare == 0.0, "{after} {spare}");
     }
 
     #[test]
