@@ -21,6 +21,9 @@ use crate::shell;
 
 /// Memory of the group, bytes.
 const MEMORY: u64 = 1_000_000_000;
+/// The thresholds, percent.
+const MEMORY_PERCENT: f64 = 75.0;
+const CPU_PERCENT: f64 = 80.0;
 /// Throughput is back where it reaches this share of what it was before, over this many seconds.
 const BACK: f64 = 0.9;
 const WINDOW: f64 = 2.0;
@@ -99,9 +102,9 @@ impl Course {
         self.0.iter().filter_map(sample).filter(move |(at, ..)| *at > from && *at <= to)
     }
 
-    /// Samples after `from` until no more than `level` were active.
-    fn samples_until(&self, from: f64, to: f64, level: i64) -> Option<usize> {
-        self.samples(from, to).position(|(at, ..)| self.active(at) <= level).map(|place| place + 1)
+    /// Of each sample whether CPU or memory was above its threshold then.
+    fn above(&self, from: f64, to: f64) -> Vec<bool> {
+        self.samples(from, to).map(|(_, memory, cpu)| memory > MEMORY_PERCENT || cpu > CPU_PERCENT).collect()
     }
 
     /// Seconds after `from` until throughput was `rate` again.
@@ -131,8 +134,8 @@ pub(crate) fn measure(stage: &Stage) -> Result<Report, Failure> {
         "outside load",
         "running before",
         "during",
-        "samples until down",
-        "above 75 % memory from the third sample on",
+        "samples above a threshold in a row",
+        "samples above in all",
         "throughput during",
         "back to 90 % after s",
         "OOM kills",
@@ -140,8 +143,9 @@ pub(crate) fn measure(stage: &Stage) -> Result<Report, Failure> {
     Ok(Report {
         name: "outside",
         about: "stress-ng for 10 s while tasks of a quarter of a second run, in a memory control group of 1 GB; medians of 3 \
-                rounds. A sample is a look at the machine, once a second. \"Down\": to the number that then stays; \"back\": \
-                from the end of the load to the begin of the first 2 s in which 90 % of the throughput before is reached."
+                rounds. A sample is a look at the machine, once a second; above a threshold is one with more than 80 % of the cores \
+                or 75 % of memory in use. \"Back\": from the end of the load to the begin of the first 2 s in which 90 % of the \
+                throughput before is reached."
             .to_owned(),
         columns: columns.map(str::to_owned).to_vec(),
         rows,
@@ -152,7 +156,8 @@ pub(crate) fn measure(stage: &Stage) -> Result<Report, Failure> {
 struct Reaction {
     before: f64,
     during: f64,
-    samples: Option<usize>,
+    /// Longest row of samples above a threshold, and the share of them in all.
+    row: usize,
     above: f64,
     throughput: f64,
     back: Option<f64>,
@@ -196,15 +201,15 @@ fn reaction(course: &Course, from: f64, to: f64, end: f64, kills: u64) -> Reacti
     let level =
         |from: f64, to: f64| median(course.samples(from, to).map(|(at, ..)| course.active(at) as f64));
     let (before, during) = (level(from - 5.0, from), level(f64::midpoint(from, to), to));
-    let third = course.samples(from, to).nth(2).map_or(to, |(at, ..)| at);
-    let late: Vec<f64> = course.samples(third - 0.001, to).map(|(_, memory, _)| memory).collect();
-    let above = late.iter().filter(|memory| **memory > 75.0).count() as f64 / late.len().max(1) as f64;
+    let above = course.above(from, to);
+    let row = above.split(|above| !above).map(<[bool]>::len).max().unwrap_or(0);
+    let share = above.iter().filter(|above| **above).count() as f64 / above.len().max(1) as f64;
     let rate = course.completed(from - 5.0, from);
     Reaction {
         before,
         during,
-        samples: course.samples_until(from, to, during as i64),
-        above,
+        row,
+        above: share,
         throughput: course.completed(from + 2.0, to) / rate.max(1e-9),
         back: course.seconds_until(to, end, BACK * rate),
         kills,
@@ -221,7 +226,7 @@ fn row(stress: &Stress, rounds: &[Reaction]) -> Vec<String> {
         stress.name.to_owned(),
         format!("{:.0}", middle(&|one| one.before)),
         format!("{:.0}", middle(&|one| one.during)),
-        never(middle(&|one| one.samples.map_or(f64::INFINITY, |samples| samples as f64)), ""),
+        format!("{:.0}", middle(&|one| one.row as f64)),
         format!("{:.0} %", 100.0 * middle(&|one| one.above)),
         format!("{:.0} %", 100.0 * middle(&|one| one.throughput)),
         never(middle(&|one| one.back.unwrap_or(f64::INFINITY)), ""),
