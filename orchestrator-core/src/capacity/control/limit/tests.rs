@@ -74,6 +74,27 @@ fn it_does_not_run_away_from_a_bound() {
     assert!(run(120, 8.0, |n| n).limit() <= 13.0);
 }
 
+#[test]
+fn a_bound_of_a_few_seconds_does_not_undo_what_was_found() {
+    let (mut limit, progress, knees) =
+        (ThroughputLimit::default(), Progress::default(), KneeFinder::default());
+    limit.begin(40.0);
+    let mut under = |seconds: std::ops::Range<u32>, others: f64| {
+        for second in seconds {
+            let now = f64::from(second);
+            let active = limit.limit().min(others).floor();
+            limit.sampled(now, 1.0, active, Rate { io: 1e7 * active, cpu: 0.0, speed: None });
+            let moment = Moment { now, active, others, bears: others, cores: 4.0 };
+            limit.decide(moment, &progress, &knees, &KindLaw::default());
+        }
+        limit.limit()
+    };
+    let found = under(1..20, 40.0);
+    let (short, long) = (under(20..30, 4.0), under(30..120, 4.0));
+    assert!(short >= 0.5 * found, "{found} {short}");
+    assert!(long <= 8.0, "{found} {long}");
+}
+
 /// Sixty-four run and none of them ends; `rate(n)` is what n of them move. How many run after a while?
 fn none_ends(rate: impl Fn(f64) -> f64) -> f64 {
     let (mut limit, progress, knees) =
