@@ -322,9 +322,10 @@ fn step(one: &mut Running, work: &Work, pace: &Pace, alone: f64) -> f64 {
         Kind::Disk => (pace.disk, pace.disk_cpu * pace.cpu, work.rate),
         Kind::Wait => (pace.cpu, work.duty * pace.cpu, 1.0),
     };
-    let progress = speed * STEP;
+    // What ends within a step moves no more than it had left.
+    let progress = (speed * STEP).min(one.left.max(0.0));
     let solo = progress / solo_speed;
-    one.left -= progress;
+    one.left -= speed * STEP;
     one.done += solo;
     one.cpu += cores * STEP;
     one.io += match kind {

@@ -106,13 +106,22 @@ impl Control {
             if self.fleet.len() as f64 >= UNKNOWN_RUNNING.max(oldest / UNKNOWN_SECONDS) {
                 return Err(Hold::FirstResults);
             }
-            (self.others + self.forecast.plain() + need.mean, UNKNOWN_LIMIT * allowed)
+            (self.others + self.unknown(candidate) + need.mean, UNKNOWN_LIMIT * allowed)
         };
         if wanted <= of {
             return Ok(());
         }
         let ours = if knows { self.forecast.peak(self.caution()) } else { self.forecast.plain() };
         Err(Hold::Memory { reserved: bytes(self.others + ours), next: bytes(need.mean), of: bytes(of) })
+    }
+
+    /// What all that run are taken to need, bytes, before anything is known of it. What the oldest will need beyond what it uses by
+    /// now it will need in any case: no reason against a smaller one that tells sooner, and gives way to it.
+    fn unknown(&self, candidate: Candidate) -> f64 {
+        let Some(oldest) = self.fleet.values().next() else { return 0.0 };
+        let smaller = candidate.input.zip(oldest.candidate.input).is_some_and(|(one, oldest)| one < oldest);
+        let all = self.forecast.plain();
+        if smaller { all - (oldest.need.mean - oldest.rss()).max(0.0) } else { all }
     }
 
     pub(super) fn caution(&self) -> Caution {

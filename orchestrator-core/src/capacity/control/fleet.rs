@@ -48,7 +48,9 @@ pub(super) struct Member {
     pub(super) need: Need,
     /// The same in the light of what it has used so far.
     pub(super) expected: Need,
-    /// The same over time, as the forecast has it.
+    /// What it needs at most by what it has used so far, bytes; infinite while nothing is known of that.
+    pub(super) most: f64,
+    /// What it is expected to need over time, as the forecast has it.
     pub(super) course: Course,
     /// Share of its work done; `None` while unknown.
     pub(super) share: Option<f64>,

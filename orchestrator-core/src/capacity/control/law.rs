@@ -19,9 +19,10 @@ use super::vigilance::Vigilance;
 use crate::{AttemptId, TaskId, Timestamp};
 
 /// Before the size law says anything a task is taken to need this multiple of the largest one running, and at least this
-/// share of the memory.
+/// share of the memory; of a larger input's memory what its size raised to the exponent leaves (the law's own before any result).
 const UNKNOWN_MULTIPLE: f64 = 6.0;
 const UNKNOWN_SHARE: f64 = 0.02;
+const UNKNOWN_EXPONENT: f64 = 0.6;
 /// The share is half of that when the oldest has run for so long, s.
 const UNKNOWN_AGE: f64 = 20.0;
 /// After the kernel killed a task for want of memory its reservation grows by this.
@@ -35,6 +36,13 @@ const VARIED: f64 = 2.0;
 const AGAIN: f64 = 0.5;
 /// Completed tasks that are learned from between two readings: where they come by the thousand, these say it all.
 const LEARNED: u32 = 200;
+
+/// As what share of the memory of an input that of a smaller one counts before any result.
+fn smaller(input: Option<u64>, than: Option<u64>) -> f64 {
+    input
+        .zip(than)
+        .map_or(1.0, |(input, than)| (input as f64 / than.max(1) as f64).min(1.0).powf(UNKNOWN_EXPONENT))
+}
 
 /// The control law. Pure: the same events give the same decisions, live, in simulation and in replay.
 ///
@@ -203,6 +211,7 @@ impl Control {
             seen: None,
             need,
             expected: need,
+            most: f64::INFINITY,
             course,
             share: None,
             life: Life::default(),
@@ -271,7 +280,8 @@ impl Control {
     pub(super) fn need(&self, candidate: Candidate) -> Need {
         let raised = self.raised.get(&candidate.task).copied().unwrap_or(1.0);
         let need = self.need_of_size(candidate).unwrap_or_else(|| {
-            let largest = self.fleet.values().map(Member::rss).fold(0.0, f64::max);
+            let likely = |member: &Member| member.rss() * smaller(candidate.input, member.candidate.input);
+            let largest = self.fleet.values().map(likely).fold(0.0, f64::max);
             let age = self.fleet.values().next().map_or(0.0, |oldest| self.now.unwrap_or(0.0) - oldest.since);
             let share = UNKNOWN_SHARE / (1.0 + age / UNKNOWN_AGE);
             let mean = (UNKNOWN_MULTIPLE * largest)

@@ -134,8 +134,8 @@ impl Control {
     fn renew(&mut self) {
         self.tell_kinds_apart();
         let running = self.fleet.values().filter_map(|member| {
-            let rss = member.seen?.rss / self.kinds.of(member.candidate.kind).memory;
-            Some((member.candidate.input, rss))
+            let times = self.kinds.of(member.candidate.kind).memory;
+            Some((member.candidate.input, member.seen?.rss / times, member.most / times))
         });
         self.stale |= self.sizes.running(running);
         self.sizes.refresh();
@@ -151,10 +151,16 @@ impl Control {
             let times = self.kinds.of(member.candidate.kind);
             let share = times.share(&self.progress, seen.io, seen.cpu, member.candidate.input);
             member.share = share.map(|(share, _)| share);
-            member.expected = match share {
-                Some((share, doubt)) => self.growth.update(&member.need, share, doubt, seen.rss),
-                None => member.need,
+            let Some((share, doubt)) = share else {
+                member.expected = member.need;
+                continue;
             };
+            let share_of = |io, cpu| times.share(&self.progress, io, cpu, member.candidate.input);
+            let points = member.life.points().chain([(seen.io, seen.cpu, seen.rss)]);
+            let bounds = points.filter_map(|(io, cpu, rss)| self.growth.bounded(share_of(io, cpu)?.0, rss));
+            member.most = bounds.fold(f64::INFINITY, f64::min);
+            let expected = self.growth.update(&member.need, share, doubt, seen.rss);
+            member.expected = expected.at_most(member.most, doubt);
         }
         let courses: Vec<Course> = self.fleet.values().map(|member| self.course(member)).collect();
         for (member, course) in self.fleet.values_mut().zip(&courses) {

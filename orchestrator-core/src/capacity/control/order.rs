@@ -7,9 +7,12 @@
 
 /// Quantiles of size of the first inputs.
 const FIRST: [f64; 12] = [0.05, 0.2, 0.35, 0.5, 0.1, 0.3, 0.6, 0.15, 0.4, 0.7, 0.25, 0.8];
-/// Of fewer inputs than this only so many calibrate, the last of these first, and the largest come first then.
+/// Of fewer inputs than this the largest comes before those: what it needs and how long it takes tells most, and where all take no
+/// longer than a few of it nothing else is in time.
+const LARGEST_FIRST: usize = 100;
+/// Of fewer than this only so many calibrate, the last of these first, and the others run largest first.
 const FEWEST: usize = 24;
-const FIRST_OF_FEW: [f64; 3] = [0.55, 0.35, 0.2];
+const FIRST_OF_FEW: [f64; 3] = [0.4, 0.25, 0.1];
 /// Share of the inputs that comes last: the smallest.
 const LAST: f64 = 0.15;
 /// Share of the rest that counts as large, and the share of the others among which they run.
@@ -25,6 +28,9 @@ pub fn arrange(sizes: &[u64], mut below: impl FnMut(usize) -> usize) -> Vec<usiz
     sorted.sort_by_key(|at| sizes[*at]);
     let n = sorted.len();
     let mut order: Vec<usize> = FIRST.iter().map(|q| sorted[(q * n as f64) as usize]).collect();
+    if n < LARGEST_FIRST {
+        order.insert(0, sorted[n - 1]);
+    }
     let first: std::collections::BTreeSet<usize> = order.iter().copied().collect();
     let (small, rest) = sorted.split_at((LAST * n as f64) as usize);
     let rest: Vec<usize> = rest.iter().copied().filter(|at| !first.contains(at)).collect();
@@ -41,15 +47,15 @@ pub fn arrange(sizes: &[u64], mut below: impl FnMut(usize) -> usize) -> Vec<usiz
     order
 }
 
-/// A few of middling size, then the largest first (Graham 1969): what is left of a long one at the end costs more than
-/// phases in step, and small ones fill the gaps beside it.
+/// The largest first (Graham 1969): what is left of a long one at the end costs more than phases in step. Beside it a few small ones
+/// calibrate; the others fill the gaps.
 fn few(sizes: &[u64], mut order: Vec<usize>) -> Vec<usize> {
     order.sort_by_key(|at| (std::cmp::Reverse(sizes[*at]), *at));
     let n = order.len();
     for quantile in FIRST_OF_FEW.iter().take(n / 3) {
         let at = ((1.0 - quantile) * n as f64) as usize;
         let one = order.remove(at.min(n - 1));
-        order.insert(0, one);
+        order.insert(1, one);
     }
     order
 }
@@ -82,9 +88,12 @@ mod tests {
 
     #[test]
     fn of_few_inputs_the_largest_come_early() {
-        assert_eq!(arrange(&[3, 1, 2, 3], |_| 0), [3, 0, 2, 1]);
+        assert_eq!(arrange(&[3, 1, 2, 3], |_| 0), [0, 2, 3, 1]);
         let sizes: Vec<u64> = (0..13).map(|i| i * 7 % 13).collect();
         let order: Vec<u64> = arrange(&sizes, |_| 0).into_iter().map(|at| sizes[at]).collect();
-        assert_eq!(order, [2, 4, 7, 12, 11, 10, 9, 8, 6, 5, 3, 1, 0]);
+        assert_eq!(order, [12, 1, 3, 5, 11, 10, 9, 8, 7, 6, 4, 2, 0]);
+        let sizes: Vec<u64> = (0..60).map(|i| i * 7 % 60).collect();
+        let order = arrange(&sizes, |_| 0);
+        assert_eq!((sizes[order[0]], sizes[order[1]]), (59, 3), "{order:?}");
     }
 }

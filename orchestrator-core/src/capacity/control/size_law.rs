@@ -9,6 +9,8 @@
 
 use std::collections::VecDeque;
 
+use super::growth::CURVES_STRAY;
+
 /// Results kept.
 const KEPT: usize = 400;
 /// Results before the law says anything.
@@ -47,6 +49,17 @@ pub struct Need {
     pub own: f64,
     /// Standard deviation of the mean itself, common to all tasks.
     pub common: f64,
+}
+
+impl Need {
+    /// The same of a task that needs at most so many bytes, give or take a share of them. What is known of the task itself takes the
+    /// place of what the law over sizes may be off by.
+    pub(super) fn at_most(&self, most: f64, doubt: f64) -> Self {
+        if most >= self.mean + self.own.hypot(self.common) {
+            return *self;
+        }
+        Self { mean: self.mean.min(most), own: (most * doubt.hypot(CURVES_STRAY)).min(self.own), common: 0.0 }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +103,8 @@ pub(super) struct SizeLaw {
     results: VecDeque<(f64, f64)>,
     /// Tasks that run and use more than was expected of them: their peaks are at least that.
     open: Vec<(f64, f64)>,
+    /// Tasks larger than any result whose use so far tells what they need at most.
+    told: Vec<(f64, f64)>,
     law: Option<Law>,
     /// The same from results alone.
     closed: Option<Law>,
@@ -128,21 +143,28 @@ impl SizeLaw {
         self.stale = true;
     }
 
-    /// While results are few: what running tasks use, (input, bytes), that use more than was expected of them. Those that
-    /// end first are often the smallest; the others show in what they use by then. Whether that changes anything.
-    pub(super) fn running(&mut self, running: impl Iterator<Item = (Option<u64>, f64)>) -> bool {
+    /// While results are few, of running tasks: (input, bytes in use, bytes that they need at most by that). Those that end first
+    /// are often the smallest; of the others counts what they need at most if they are larger than any result, else
+    /// what they use if that is more than was expected of them. Whether that changes anything.
+    pub(super) fn running(&mut self, running: impl Iterator<Item = (Option<u64>, f64, f64)>) -> bool {
         let few = (ENOUGH..FEW_RESULTS).contains(&self.results.len());
         let above = |closed: &Law, (size, y): &(f64, f64)| {
             *y > closed.centre_y + closed.exponent * (closed.log(*size) - closed.centre_x) + closed.spread
         };
-        let running = running.map(|(input, rss)| (bytes(input), rss.max(1.0).ln()));
-        let open: Vec<(f64, f64)> = match self.closed.filter(|_| few) {
-            Some(closed) => running.filter(|one| above(&closed, one)).collect(),
-            None => Vec::new(),
-        };
-        let changed = open != self.open;
+        let (mut open, mut told) = (Vec::new(), Vec::new());
+        if let Some(closed) = self.closed.filter(|_| few) {
+            for (input, rss, most) in running {
+                let (size, y) = (bytes(input), rss.max(1.0).ln());
+                if most.is_finite() && closed.beyond(closed.log(size)).0 > 0.0 {
+                    told.push((size, most.max(rss).ln()));
+                } else if above(&closed, &(size, y)) {
+                    open.push((size, y));
+                }
+            }
+        }
+        let changed = open != self.open || told != self.told;
         self.stale |= changed;
-        self.open = open;
+        (self.open, self.told) = (open, told);
         changed
     }
 
@@ -150,7 +172,8 @@ impl SizeLaw {
     pub(super) fn refresh(&mut self) {
         if std::mem::take(&mut self.stale) {
             self.closed = self.fit(&[]);
-            self.law = if self.open.is_empty() { self.closed } else { self.fit(&self.open) };
+            let running: Vec<(f64, f64)> = self.open.iter().chain(&self.told).copied().collect();
+            self.law = if running.is_empty() { self.closed } else { self.fit(&running) };
         }
     }
 
@@ -224,7 +247,7 @@ impl SizeLaw {
     /// Log sizes of the largest inputs (with the base), largest first.
     fn largest(&self, base: f64) -> [f64; LARGE_SEEN] {
         let mut largest = [f64::NEG_INFINITY; LARGE_SEEN];
-        for (size, _) in &self.results {
+        for (size, _) in self.results.iter().chain(&self.told) {
             if *size > largest[LARGE_SEEN - 1] {
                 largest[LARGE_SEEN - 1] = *size;
                 largest.sort_unstable_by(|a, b| b.total_cmp(a));
@@ -330,12 +353,33 @@ mod far {
     }
 
     #[test]
+    fn a_large_one_that_runs_tells_of_large_ones() {
+        let mut law = SizeLaw::default();
+        (0..3u64).for_each(|i| law.observe(Some(1_000_000 + i), 3e7));
+        law.refresh();
+        let guessed = law.need(Some(40_000_000)).unwrap();
+        law.running([(Some(40_000_000), 1e8, 4e8)].into_iter());
+        law.refresh();
+        let told = law.need(Some(40_000_000)).unwrap();
+        assert!(guessed.mean > 1e9 && (2e8..5e8).contains(&told.mean), "{guessed:?} {told:?}");
+        assert!(told.common < guessed.common / 2.0, "{guessed:?} {told:?}");
+    }
+
+    #[test]
+    fn what_is_known_of_a_task_itself_takes_the_place_of_the_law() {
+        let need = Need { mean: 100.0, own: 30.0, common: 80.0 };
+        assert_eq!(need.at_most(500.0, 0.1), need);
+        let bounded = need.at_most(40.0, 0.1);
+        assert!(bounded.mean == 40.0 && (4.0..5.0).contains(&bounded.own) && bounded.common == 0.0);
+    }
+
+    #[test]
     fn what_runs_and_uses_more_than_first_results_did_counts_until_results_are_many() {
         let law = |results: u64, running: f64| {
             let mut law = SizeLaw::default();
             (0..results).for_each(|i| law.observe(Some(1_000_000 + i), 1e8));
             law.refresh();
-            law.running([(Some(1_000_000), running); 4].into_iter());
+            law.running([(Some(1_000_000), running, f64::INFINITY); 4].into_iter());
             law.refresh();
             law.need(Some(1_000_000)).unwrap()
         };
