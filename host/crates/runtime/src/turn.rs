@@ -26,6 +26,9 @@ use crate::ticks::Ticks;
 const SNAPSHOT_EVERY: Duration = Duration::from_millis(250);
 /// While capacity grows step by step, the effect of a step is looked at sooner than once an interval.
 const WARM_UP_INTERVAL: Duration = Duration::from_millis(250);
+/// In its first second a run is looked at more often still: nothing is known of its tasks, and short ones have ended by then.
+const FIRST_INTERVAL: Duration = Duration::from_millis(100);
+const FIRST: Duration = Duration::from_secs(1);
 const SIGTSTP: StopSignal = StopSignal(20);
 const SIGCONT: StopSignal = StopSignal(18);
 
@@ -49,6 +52,7 @@ pub(crate) struct Turner {
     local: VecDeque<Event>,
     wake_at: Option<Timestamp>,
     collected_at: Option<Timestamp>,
+    began: Instant,
     next_collection: Instant,
     next_snapshot: Instant,
     /// Calibration measurements at the last reading: a new one is worth a round at once.
@@ -98,6 +102,7 @@ impl Turner {
             local: VecDeque::new(),
             wake_at: None,
             collected_at: None,
+            began: Instant::now(),
             next_collection: Instant::now(),
             next_snapshot: Instant::now() + SNAPSHOT_EVERY,
             baseline_samples: 0,
@@ -348,8 +353,11 @@ impl Turner {
     fn collect(&mut self) {
         let hands = &self.hands;
         self.collector.request(|| hands.targets());
-        let growing = self.scheduler.capacity().is_growing();
-        let wish = if growing { self.interval.min(WARM_UP_INTERVAL) } else { self.interval };
+        let wish = match self.scheduler.capacity().is_growing() {
+            _ if self.began.elapsed() < FIRST => self.interval.min(FIRST_INTERVAL),
+            true => self.interval.min(WARM_UP_INTERVAL),
+            false => self.interval,
+        };
         self.next_collection = Instant::now() + self.collector.pace.pause(wish);
         if let Some(words) = self.collector.pace.tell(self.interval) {
             self.notice(Notice::Info(words));
