@@ -283,6 +283,10 @@ impl ThroughputLimit {
         kinds: &KindLaw,
     ) {
         self.waits = progress.waits().unwrap_or_else(|| self.window.waits(moment.bears));
+        // So few are worth a try wherever the cores bear them, as soon as that is known.
+        if self.epochs == 0 && moment.bears.is_finite() && moment.bears >= FAR * self.limit {
+            self.limit = self.limit.max(FEWEST);
+        }
         let haste = if self.waits { self.haste.min(WAITING) } else { self.haste };
         if moment.now < self.next_epoch || self.window.seconds < 0.5 * EPOCH.0 * haste {
             return;

@@ -64,6 +64,20 @@ fn what_only_waits_grows_threefold_with_every_reading() {
 }
 
 #[test]
+fn what_hardly_computes_begins_with_a_few_on_two_cores() {
+    let first = |bears: f64| {
+        let (mut limit, progress, knees) =
+            (ThroughputLimit::default(), Progress::default(), KneeFinder::default());
+        limit.begin(2.0);
+        limit.sampled(10.0, 0.1, 2.0, Rate { io: 1e8, cpu: 0.1, speed: None });
+        let moment = Moment { now: 10.0, active: 2.0, others: bears, bears, cores: 2.0 };
+        limit.decide(moment, &progress, &knees, &KindLaw::default());
+        limit.limit()
+    };
+    assert_eq!((first(f64::INFINITY), first(3.0), first(20.0)), (2.0, 2.0, FEWEST));
+}
+
+#[test]
 fn it_brakes_where_more_is_not() {
     let limit = run(30, f64::INFINITY, |n| n.min(6.0));
     assert!((4.0..=16.0).contains(&limit.limit()), "{limit:?}");
