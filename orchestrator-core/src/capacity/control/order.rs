@@ -1,7 +1,8 @@
 //! In which order to run inputs of known size.
 //!
 //! First a dozen at spread quantiles of size, the smaller ones first: ordinary work that calibrates the laws at no cost.
-//! The largest tenth runs within the first part of the rest, so that no lone long task is left at the end; the smallest
+//! Of less than a hundred inputs the very largest comes before these, of less than two dozen all run largest first but for three
+//! small ones. The largest tenth runs within the first part of the rest, so that no lone long task is left at the end; the smallest
 //! seventh comes last, to fill the gaps of the tail. The rest is shuffled: sorted by size, all tasks would go through
 //! their phases in step, and all memory peaks would meet.
 
@@ -15,9 +16,12 @@ const FEWEST: usize = 24;
 const FIRST_OF_FEW: [f64; 3] = [0.4, 0.25, 0.1];
 /// Share of the inputs that comes last: the smallest.
 const LAST: f64 = 0.15;
-/// Share of the rest that counts as large, and the share of the others among which they run.
+/// Share of the rest that counts as large, and the share of the others among which they run; of few inputs more of them and
+/// earlier: a long one that begins late is more of the whole.
 const LARGE: f64 = 0.1;
 const AMONG: f64 = 0.6;
+const LARGE_OF_FEW: f64 = 0.25;
+const AMONG_OF_FEW: f64 = 0.4;
 
 /// A good order of inputs of these sizes: positions in `sizes`. `below(n)` gives a random number below n.
 pub fn arrange(sizes: &[u64], mut below: impl FnMut(usize) -> usize) -> Vec<usize> {
@@ -28,16 +32,18 @@ pub fn arrange(sizes: &[u64], mut below: impl FnMut(usize) -> usize) -> Vec<usiz
     sorted.sort_by_key(|at| sizes[*at]);
     let n = sorted.len();
     let mut order: Vec<usize> = FIRST.iter().map(|q| sorted[(q * n as f64) as usize]).collect();
+    let mut shares = (LARGE, AMONG);
     if n < LARGEST_FIRST {
         order.insert(0, sorted[n - 1]);
+        shares = (LARGE_OF_FEW, AMONG_OF_FEW);
     }
     let first: std::collections::BTreeSet<usize> = order.iter().copied().collect();
     let (small, rest) = sorted.split_at((LAST * n as f64) as usize);
     let rest: Vec<usize> = rest.iter().copied().filter(|at| !first.contains(at)).collect();
-    let large = ((1.0 - LARGE) * rest.len() as f64) as usize;
+    let large = ((1.0 - shares.0) * rest.len() as f64) as usize;
     let mut middle = rest[..large].to_vec();
     shuffle(&mut middle, &mut below);
-    let among = (AMONG * middle.len() as f64) as usize;
+    let among = (shares.1 * middle.len() as f64) as usize;
     let mut early = middle[..among].to_vec();
     early.extend_from_slice(&rest[large..]);
     shuffle(&mut early, &mut below);

@@ -33,7 +33,8 @@ const LIKELIER: f64 = 6.0;
 const STEEPEST: f64 = 2.0;
 /// Beyond the largest input seen (and half as large again) the law is extrapolated …
 const REACH: f64 = 1.5;
-/// … and where only a few results are of inputs so large, the law may be off for them by this over the root of their number.
+/// … and where only a few results are of inputs about so large and none is of a larger one, the law may be off for them by this
+/// over the root of their number.
 const LARGE_SEEN: usize = 3;
 const ONE_IN: usize = 4;
 const FEW_LARGE: f64 = 0.3;
@@ -91,7 +92,11 @@ impl Law {
     fn beyond(&self, size: f64) -> (f64, f64) {
         let beyond = (size - self.largest[0] - REACH.ln()).max(0.0);
         let like_it = self.largest.iter().take_while(|one| **one + REACH.ln() >= size).count();
-        let few = if (1..self.sure).contains(&like_it) { FEW_LARGE / (like_it as f64).sqrt() } else { 0.0 };
+        let few = if size > self.largest[0] && (1..self.sure).contains(&like_it) {
+            FEW_LARGE / (like_it as f64).sqrt()
+        } else {
+            0.0
+        };
         (beyond, few)
     }
 }
