@@ -1,7 +1,5 @@
 //! The control law at work: what it hears of attempts, and what it does to them.
 
-use std::time::Duration;
-
 use super::attempt::{Phase, StopCause};
 use super::{Command, ExitStatus, Fact, Policy, Scheduler, TerminationReason};
 use crate::capacity::bottleneck::Moment;
@@ -14,12 +12,6 @@ use crate::{AttemptId, Bytes, TaskId, Timestamp};
 
 /// More inputs than this stay in order of discovery.
 const ARRANGED: usize = 100_000;
-/// Waiting tasks that are tried when the next one's memory does not fit.
-const LOOK_AHEAD: usize = 64;
-/// The next one waits at most this multiple of the median run time before nothing may overtake it but what delays nobody.
-const PATIENCE: f64 = 1.5;
-/// Median run time before one is known.
-const UNKNOWN_WALL: Duration = Duration::from_secs(30);
 
 /// The law's rules under a policy, within the user's limits.
 pub(super) fn law_of(policy: &Policy) -> Option<ControlRules> {
@@ -63,7 +55,7 @@ impl Scheduler {
         let next = self.queue.peek(&self.tasks, now)?;
         match control.may_start(self.candidate(next)) {
             Ok(()) => {
-                self.head = None;
+                self.head.starts();
                 self.queue.pop(&self.tasks, now)
             }
             Err(Hold::Memory { .. }) => self.smaller_one(next, now),
@@ -71,27 +63,11 @@ impl Scheduler {
         }
     }
 
-    /// One that fits while the next does not; when that has waited for long, only one that it waits no longer for.
+    /// One that may overtake the next, which does not fit.
     fn smaller_one(&mut self, next: TaskId, now: Timestamp) -> Option<TaskId> {
-        let since = match self.head {
-            Some((task, since)) if task == next => since,
-            _ => now,
-        };
-        self.head = Some((next, since));
-        let control = self.control.as_ref()?;
-        let wall =
-            control.median_wall().map_or(UNKNOWN_WALL, |wall| Duration::from_secs_f64(wall.clamp(0.0, 1e6)));
-        if !control.knows_memory() {
-            return None;
-        }
-        let patient = now.since(since) <= wall.mul_f64(PATIENCE);
-        let reserved = (!patient).then(|| control.reserved_for(self.candidate(next)));
-        let ahead: Vec<TaskId> = self.queue.ahead(&self.tasks).take(LOOK_AHEAD).collect();
-        let task = ahead.into_iter().find(|task| {
-            let one = self.candidate(*task);
-            control.may_start(one).is_ok()
-                && reserved.as_ref().is_none_or(|reserved| !control.delays(reserved, one))
-        })?;
+        let waited = self.head.waits(next, now);
+        let waiting = self.queue.ahead(&self.tasks).map(|task| (task, self.candidate(task)));
+        let task = self.control.as_ref()?.overtaking(self.candidate(next), waited, waiting)?;
         self.queue.take(task);
         Some(task)
     }

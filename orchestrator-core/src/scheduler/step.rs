@@ -12,7 +12,7 @@ use super::{
     ScanReport, StoredTask, TaskState, TerminationReason,
 };
 use crate::capacity::bottleneck::Bottleneck;
-use crate::capacity::control::{Control, ControlState};
+use crate::capacity::control::{Control, ControlState, Head};
 use crate::capacity::{Answers, Baseline, Calibration};
 use crate::config::model::ResumeKey;
 use crate::metrics::{ProcessSample, SystemSample};
@@ -69,7 +69,7 @@ pub struct Scheduler {
     /// Input sizes by task, as far as they were told; `u64::MAX` = unknown.
     pub(super) input_sizes: Vec<u64>,
     /// The task that came next and did not fit, and since when.
-    pub(super) head: Option<(TaskId, Timestamp)>,
+    pub(super) head: Head,
     /// The moment of the last step.
     pub(super) now: Timestamp,
     pub(super) calibration: Calibration,
@@ -127,7 +127,7 @@ impl Scheduler {
             control,
             placer: Placer::new(policy.placement),
             input_sizes: Vec::new(),
-            head: None,
+            head: Head::default(),
             now: Timestamp::default(),
             calibration: Calibration::new(policy.calibration, restored.baseline),
             tasks,

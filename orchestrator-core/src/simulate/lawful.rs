@@ -4,20 +4,14 @@ use super::chance::Chance;
 use super::run::{Actions, Ended, Governor, View};
 use super::work::Work;
 use crate::capacity::control::{
-    AttemptReading, Candidate, Control, ControlRules, Ending, Intervention, MachineReading, Used, arrange,
+    AttemptReading, Candidate, Control, ControlRules, Ending, Head, Intervention, MachineReading, Used,
+    arrange,
 };
 use crate::predict::Kind;
 use crate::{AttemptId, TaskId, Timestamp};
 
 const GIGABYTE: f64 = 1e9;
 const MEGABYTE: f64 = 1e6;
-/// Waiting tasks that are tried when the next one's memory does not fit.
-const LOOK_AHEAD: usize = 64;
-/// The next one waits at most this multiple of the median run time before nothing may overtake it but what delays nobody.
-const PATIENCE: f64 = 1.5;
-/// Median run time before one is known, s.
-const UNKNOWN_WALL: f64 = 30.0;
-
 /// Lets the control law decide.
 #[derive(Clone, Debug)]
 pub struct Lawful {
@@ -25,7 +19,7 @@ pub struct Lawful {
     attempts: Vec<Option<AttemptId>>,
     next: u64,
     /// The next task that does not fit, and since when.
-    head: Option<(usize, f64)>,
+    head: Head,
     kinds: Vec<Option<Kind>>,
 }
 
@@ -33,7 +27,13 @@ impl Lawful {
     /// The law with these rules.
     #[must_use]
     pub fn new(rules: ControlRules) -> Self {
-        Self { control: Control::new(rules), attempts: Vec::new(), next: 1, head: None, kinds: Vec::new() }
+        Self {
+            control: Control::new(rules),
+            attempts: Vec::new(),
+            next: 1,
+            head: Head::default(),
+            kinds: Vec::new(),
+        }
     }
 
     /// The law, to be looked at.
@@ -123,29 +123,14 @@ impl Governor for Lawful {
     fn pick(&mut self, view: &View<'_>) -> Option<usize> {
         self.control.may_start_any().ok()?;
         let last = view.queue.len() - 1;
-        let next = view.queue[last];
-        if self.control.may_start(self.candidate(view, next)).is_ok() {
-            self.head = None;
+        let next = self.candidate(view, view.queue[last]);
+        if self.control.may_start(next).is_ok() {
+            self.head.starts();
             return Some(last);
         }
-        let since = match self.head {
-            Some((task, since)) if task == next => since,
-            _ => {
-                self.head = Some((next, view.now));
-                view.now
-            }
-        };
-        let patience = PATIENCE * self.control.median_wall().unwrap_or(UNKNOWN_WALL);
-        if !self.control.knows_memory() {
-            return None;
-        }
-        let patient = view.now - since <= patience;
-        let reserved = (!patient).then(|| self.control.reserved_for(self.candidate(view, next)));
-        (view.queue.len().saturating_sub(LOOK_AHEAD)..last).rev().find(|place| {
-            let one = self.candidate(view, view.queue[*place]);
-            self.control.may_start(one).is_ok()
-                && reserved.as_ref().is_none_or(|reserved| !self.control.delays(reserved, one))
-        })
+        let waited = self.head.waits(next.task, at(view.now));
+        let waiting = (0..=last).rev().map(|place| (place, self.candidate(view, view.queue[place])));
+        self.control.overtaking(next, waited, waiting)
     }
 
     fn started(&mut self, view: &View<'_>, task: usize) {

@@ -1,24 +1,71 @@
 //! Who may overtake a task that waits for memory: EASY backfilling (Lifka, "The ANL/IBM SP scheduling system", 1995) with
 //! memory in place of nodes.
 
+use std::time::Duration;
+
 use super::forecast::Course;
 use super::law::Control;
 use super::reading::Candidate;
+use crate::{TaskId, Timestamp};
+
+/// Waiting tasks that are tried when the next one's memory does not fit.
+const LOOK_AHEAD: usize = 64;
+/// The next one waits at most this multiple of the median run time before nothing may overtake it but what delays nobody.
+const PATIENCE: f64 = 1.5;
+/// Median run time before one is known, s.
+const UNKNOWN_WALL: f64 = 30.0;
+
+/// Which task waits for memory at the head of the queue, and since when.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Head(Option<(TaskId, Timestamp)>);
+
+impl Head {
+    /// This task is next and does not fit: how long it has waited for that.
+    pub fn waits(&mut self, task: TaskId, now: Timestamp) -> Duration {
+        let since = self.0.filter(|(before, _)| *before == task).map_or(now, |(_, since)| since);
+        self.0 = Some((task, since));
+        now.since(since)
+    }
+
+    /// The next one fits.
+    pub fn starts(&mut self) {
+        self.0 = None;
+    }
+}
 
 /// What is kept for a task that waits for memory.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Reserved {
+struct Reserved {
     /// Seconds until it is expected to fit, at the earliest; infinite while nobody knows when those end that it waits for.
-    pub after: f64,
+    after: f64,
     /// Memory that it leaves to others then, bytes.
-    pub spare: f64,
+    spare: f64,
 }
 
 impl Control {
+    /// Which of those that wait may start while the next one, which does not fit, waits: the first that fits; once the next one has
+    /// waited for [`PATIENCE`], the first that does not delay it. `waiting` are any names of tasks, next ones first.
+    pub fn overtaking<T>(
+        &self,
+        head: Candidate,
+        waited: Duration,
+        waiting: impl Iterator<Item = (T, Candidate)>,
+    ) -> Option<T> {
+        if !self.knows_memory() {
+            return None;
+        }
+        let patience = PATIENCE * self.median_wall().unwrap_or(UNKNOWN_WALL);
+        let reserved = (waited.as_secs_f64() > patience).then(|| self.reserved_for(head));
+        let may = |one: Candidate| {
+            self.may_start(one).is_ok()
+                && reserved.as_ref().is_none_or(|reserved| !self.delays(reserved, one))
+        };
+        waiting.take(LOOK_AHEAD).find(|(_, one)| may(*one)).map(|(name, _)| name)
+    }
+
     /// What is to be kept for a task that does not fit now. Looks at the few moments of the forecast, however many run; worked
     /// out once, it serves for all that might overtake.
-    #[must_use]
-    pub fn reserved_for(&self, head: Candidate) -> Reserved {
+    fn reserved_for(&self, head: Candidate) -> Reserved {
         let of = self.start_below() - self.others;
         let (after, spare) = self.forecast.room_for(&self.course_of(head), &self.growth, self.caution(), of);
         Reserved { after, spare }
@@ -26,8 +73,7 @@ impl Control {
 
     /// Whether a task for which this is kept would wait longer if this one started now: it is not expected to end before the
     /// other fits, and needs more than that leaves.
-    #[must_use]
-    pub fn delays(&self, reserved: &Reserved, candidate: Candidate) -> bool {
+    fn delays(&self, reserved: &Reserved, candidate: Candidate) -> bool {
         let course = self.course_of(candidate);
         !course.ends_before(reserved.after) && course.most(self.caution()) > reserved.spare
     }
@@ -90,6 +136,32 @@ mod tests {
         machine.memory_used = readings.iter().map(|one| one.rss).sum();
         law.sampled(now, machine, &readings);
         law
+    }
+
+    #[test]
+    fn who_waits_is_overtaken_by_what_fits_and_later_only_by_what_does_not_delay_it() {
+        let mut law = busy();
+        let now = Timestamp((law.now.unwrap() * 1e6) as u64);
+        law.ended(now, AttemptId(1002), Ending::Other, Used::default());
+        law.machine.memory_used -= 0.9 * SHORT.0 * GIGABYTE;
+        let head = candidate(2000, HEAD);
+        let waiting = [HEAD, LONG, BRIEF].map(|sort| (sort.2, candidate(2001, sort)));
+        let overtaking = |seconds| law.overtaking(head, Duration::from_secs(seconds), waiting.into_iter());
+        assert_eq!(overtaking(0), Some(LONG.2));
+        assert_eq!(overtaking(10 * HOUR), Some(BRIEF.2));
+        let delaying = waiting.into_iter().take(2);
+        assert_eq!(law.overtaking(head, Duration::from_secs(10 * HOUR), delaying), None);
+    }
+
+    #[test]
+    fn another_one_at_the_head_begins_to_wait() {
+        let mut head = Head::default();
+        let at = |seconds: u64| Timestamp(seconds * 1_000_000);
+        assert_eq!(head.waits(TaskId(1), at(5)), Duration::ZERO);
+        assert_eq!(head.waits(TaskId(1), at(9)), Duration::from_secs(4));
+        assert_eq!(head.waits(TaskId(2), at(9)), Duration::ZERO);
+        head.starts();
+        assert_eq!(head.waits(TaskId(2), at(12)), Duration::ZERO);
     }
 
     #[test]

@@ -41,7 +41,7 @@ mod surplus;
 mod tests;
 mod vigilance;
 
-pub use backfill::Reserved;
+pub use backfill::Head;
 pub use decision::{Allowed, ControlDecision, Hold};
 pub use fleet::FrozenFor;
 pub use law::Control;
