@@ -114,7 +114,9 @@ impl Scheduler {
             return false;
         }
         let calibrating = self.measures_next();
-        let mut candidate = if calibrating { self.calibration_input() } else { None };
+        // The law's own order begins with inputs that tell most (`arrange`): what comes next is what is measured.
+        let chosen = calibrating && (self.measures_alone() || self.scan_report().is_none());
+        let mut candidate = if chosen { self.calibration_input() } else { None };
         if let Some(sized) = candidate.take_if(|(_, task)| !self.law_allows(*task)) {
             self.sizes.push(sized);
         }

@@ -88,6 +88,8 @@ impl Course {
 #[derive(Clone, Copy, Debug, Default)]
 struct Moment {
     at: f64,
+    /// How many run then.
+    running: u32,
     mean: f64,
     variance: f64,
     common: f64,
@@ -96,6 +98,7 @@ struct Moment {
 impl Moment {
     fn add(&mut self, course: &Course, growth: &Growth) {
         let Some(share) = course.share_of_peak(growth, self.at) else { return };
+        self.running += 1;
         self.mean += (course.need.mean * share).max(course.rss);
         self.variance += (course.need.own * share).powi(2);
         self.common += course.need.common * share;
@@ -103,6 +106,7 @@ impl Moment {
 
     fn remove(&mut self, course: &Course, growth: &Growth) {
         let Some(share) = course.share_of_peak(growth, self.at) else { return };
+        self.running = self.running.saturating_sub(1);
         let less = |sum: f64, part: f64| (sum - part).max(0.0);
         self.mean = less(self.mean, (course.need.mean * share).max(course.rss));
         self.variance = less(self.variance, (course.need.own * share).powi(2));
@@ -188,7 +192,7 @@ impl Forecast {
             }
         }
         // It fits at no time, and starts once it is alone.
-        let busy = self.moments.iter().rev().find(|moment| moment.mean > 0.0);
+        let busy = self.moments.iter().rev().find(|moment| moment.running > 0);
         (busy.map_or(0.0, |last| last.at), 0.0)
     }
 
@@ -255,6 +259,22 @@ mod tests {
         let (after, spare) =
             forecast.room_for(&Course::new(&need(50.0), 0.0, None), &Growth::default(), NONE, 20.0);
         assert!((1.0..4.0).contains(&after) && spare == 0.0, "{after} {spare}");
+    }
+
+    #[test]
+    fn what_has_ended_leaves_nothing_to_wait_for() {
+        let growth = linear();
+        let [short, long] = [1.0, 9.0]
+            .map(|left| Course::new(&Need { mean: 0.3, own: 0.1, common: 0.1 }, 0.1, Some((0.0, left))));
+        let mut forecast = Forecast::new(&[short, short, short, long, long], &growth);
+        let head = Course::new(&need(50.0), 0.0, None);
+        let before = forecast.room_for(&head, &growth, NONE, 20.0).0;
+        // Sums of three less one of them twice are not exactly one of them: what is left over is no task.
+        [long, long].iter().for_each(|one| forecast.remove(one, &growth));
+        let after = forecast.room_for(&head, &growth, NONE, 20.0).0;
+        assert!(before > 9.0 && after < 6.1, "{before} {after}");
+        [short, short, short].iter().for_each(|one| forecast.remove(one, &growth));
+        assert_eq!(forecast.room_for(&head, &growth, NONE, 20.0).0, 0.0);
     }
 
     #[test]
