@@ -12,7 +12,7 @@ use super::limit::{LARGEST, ThroughputLimit};
 use super::progress::{Progress, Rate};
 use super::reading::{Candidate, Ending, MachineReading, Used};
 use super::rules::ControlRules;
-use super::size_law::{Need, SizeLaw, log_size};
+use super::size_law::{FEW_RESULTS, Need, SizeLaw, log_size};
 use super::state::{Completed, ControlState, Records};
 use super::surplus::Net;
 use super::vigilance::Vigilance;
@@ -34,6 +34,9 @@ const STILL: f64 = 0.3;
 const VARIED: f64 = 2.0;
 /// Share of what helped at the end of the last run that the next one begins with.
 const AGAIN: f64 = 0.5;
+/// With no more than these left running each of the first results counts at once, not from the next reading on: cores are idle, and
+/// one result changes much.
+const FEW_RUNNING: usize = 2;
 /// Completed tasks that are learned from between two readings: where they come by the thousand, these say it all.
 const LEARNED: u32 = 200;
 
@@ -266,6 +269,10 @@ impl Control {
         let life = member.life.points().map(|(io, cpu, rss)| (progress.share_of((io, cpu), all), rss));
         if member.life.tells() {
             self.growth.completed(life, used.peak.max(1.0));
+        }
+        // What comes next is judged by this result, too.
+        if self.records.len() < FEW_RESULTS && self.fleet.len() <= FEW_RUNNING {
+            self.renew();
         }
     }
 

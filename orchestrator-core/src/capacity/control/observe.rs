@@ -131,7 +131,7 @@ impl Control {
     }
 
     /// What runs is expected to need something else in the light of what was completed and of what it uses.
-    fn renew(&mut self) {
+    pub(super) fn renew(&mut self) {
         self.tell_kinds_apart();
         let running = self.fleet.values().filter_map(|member| {
             let times = self.kinds.of(member.candidate.kind).memory;

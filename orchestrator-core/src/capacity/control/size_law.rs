@@ -16,7 +16,7 @@ const KEPT: usize = 400;
 /// Results before the law says anything.
 const ENOUGH: usize = 3;
 /// Below so many what runs is looked at, too.
-const FEW_RESULTS: usize = 20;
+pub(super) const FEW_RESULTS: usize = 20;
 const EXPONENT: (f64, f64) = (0.6, 0.4);
 const PRIOR_SPREAD: f64 = 0.2;
 const PRIOR_RESULTS: f64 = 1.0;
