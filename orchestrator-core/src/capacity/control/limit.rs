@@ -6,6 +6,7 @@
 //! slower than fewer at once were on the way up, growth is gentle and the limit dips now and then, to see whether there
 //! is a knee after all.
 
+use self::window::{Epoch, FAR, Window};
 use super::history::{Better, History};
 use super::kinds::KindLaw;
 use super::knee::KneeFinder;
@@ -16,9 +17,8 @@ pub(super) const LARGEST: f64 = 512.0;
 /// Growth of the limit in a step of the ramp, and where there may be a knee.
 const RAMP: f64 = 1.5;
 const GENTLE: f64 = 1.1;
-/// Where the other bounds allow this multiple of the limit, the processes hardly compute: it grows by the other factor,
-/// by the last where they only wait.
-const FAR: f64 = 4.0;
+/// Where the other bounds allow [`FAR`] more than the limit, the processes hardly compute: it grows by this factor, by the other
+/// where they only wait.
 const FAST_RAMP: f64 = 2.0;
 const WAITING_RAMP: f64 = 3.0;
 /// A step is judged if concurrency grew by this factor, above this number, over this time (s).
@@ -72,10 +72,8 @@ const SETTLING: f64 = 1.0;
 /// times, and this share of the times above at least.
 const SHORT_WALLS: f64 = 2.0;
 const SHORTEST: f64 = 0.4;
-/// Tasks that neither compute (the cores bear many more) nor move more bytes than this a second each wait for somebody else:
-/// there is nothing on this machine that more of them could jam, and nothing to be judged while they run. The times above
-/// shrink to this share then: a step with every reading.
-const MOVES: f64 = 5e5;
+/// Where tasks wait for somebody else there is nothing on this machine that more of them could jam, and nothing to be judged while
+/// they run. The times above shrink to this share then: a step with every reading.
 const WAITING: f64 = 0.08;
 /// With nothing completed for so many run times (and epochs) half as many are tried, and kept from this gain on.
 const STILL_WALLS: f64 = 4.0;
@@ -88,40 +86,6 @@ enum Mode {
     Ramp,
     Brake,
     Knee,
-}
-
-/// Sums over an epoch.
-#[derive(Clone, Copy, Debug, Default)]
-struct Window {
-    io: f64,
-    cpu: f64,
-    speed: f64,
-    /// Seconds in which the speed was known.
-    known: f64,
-    seconds: f64,
-    running: f64,
-}
-
-/// Mean concurrency and rate over an epoch.
-#[derive(Clone, Copy, Debug)]
-struct Epoch {
-    running: f64,
-    rate: Rate,
-    seconds: f64,
-}
-
-impl Window {
-    /// Whether what ran waited for somebody else, where the cores bear so many.
-    fn waits(&self, bears: f64) -> bool {
-        self.seconds > 0.0 && bears * self.seconds >= FAR * self.running && self.io < MOVES * self.running
-    }
-
-    fn mean(&self) -> Epoch {
-        let seconds = self.seconds;
-        let speed = (self.known > 0.5 * seconds).then(|| self.speed / self.known);
-        let rate = Rate { io: self.io / seconds, cpu: self.cpu / seconds, speed };
-        Epoch { running: self.running / seconds, rate, seconds }
-    }
 }
 
 /// What the limit needs to know of the moment.
@@ -263,15 +227,7 @@ impl ThroughputLimit {
         if now < self.window_from + SETTLING * self.haste {
             return;
         }
-        let window = &mut self.window;
-        window.io += rate.io * seconds;
-        window.cpu += rate.cpu * seconds;
-        if let Some(speed) = rate.speed {
-            window.speed += speed * seconds;
-            window.known += seconds;
-        }
-        window.seconds += seconds;
-        window.running += active * seconds;
+        self.window.add(seconds, active, rate);
     }
 
     /// Decides anew, if it is time.
@@ -526,3 +482,4 @@ fn brought_little(before: &Epoch, after: &Epoch, measure: &Measure) -> bool {
 
 #[cfg(test)]
 mod tests;
+mod window;
