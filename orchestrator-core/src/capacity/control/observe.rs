@@ -146,6 +146,7 @@ impl Control {
                 member.need = need;
             }
         }
+        let fixed = self.sizes.fixed();
         for member in self.fleet.values_mut() {
             let Some(seen) = member.seen else { continue };
             let times = self.kinds.of(member.candidate.kind);
@@ -157,7 +158,11 @@ impl Control {
             };
             let share_of = |io, cpu| times.share(&self.progress, io, cpu, member.candidate.input);
             let points = member.life.points().chain([(seen.io, seen.cpu, seen.rss)]);
-            let bounds = points.filter_map(|(io, cpu, rss)| self.growth.bounded(share_of(io, cpu)?.0, rss));
+            // What is needed whatever the input is there from the start, and does not grow.
+            let fixed = fixed * times.memory;
+            let bounds = points.filter_map(|(io, cpu, rss)| {
+                Some(fixed + self.growth.bounded(share_of(io, cpu)?.0, rss - fixed)?)
+            });
             member.most = bounds.fold(f64::INFINITY, f64::min);
             let expected = self.growth.update(&member.need, share, doubt, seen.rss);
             member.expected = expected.at_most(member.most, doubt);

@@ -261,6 +261,12 @@ impl SizeLaw {
         largest.map(|size| (size.max(0.0) + base).ln())
     }
 
+    /// What a task needs whatever its input, bytes: 0 where the results do not tell that apart from what grows with size.
+    pub(super) fn fixed(&self) -> f64 {
+        let apart = self.closed.filter(|law| law.base > LEAST_BASE);
+        apart.map_or(0.0, |law| (law.centre_y + law.exponent * (law.log(0.0) - law.centre_x)).exp())
+    }
+
     /// What a task with this input will need; `None` before three results.
     pub(super) fn need(&self, input: Option<u64>) -> Option<Need> {
         let law = self.law?;
@@ -368,6 +374,19 @@ mod far {
         let told = law.need(Some(40_000_000)).unwrap();
         assert!(guessed.mean > 1e9 && (2e8..5e8).contains(&told.mean), "{guessed:?} {told:?}");
         assert!(told.common < guessed.common / 2.0, "{guessed:?} {told:?}");
+    }
+
+    #[test]
+    fn what_is_needed_whatever_the_input_is_told_apart_from_what_grows() {
+        let fixed = |peak: fn(f64) -> f64| {
+            let mut law = SizeLaw::default();
+            (0..10).map(|i| 100_000_u64 << i).for_each(|size| law.observe(Some(size), peak(size as f64)));
+            law.refresh();
+            law.fixed()
+        };
+        let apart = fixed(|size| 2.5e7 + 9.0 * size);
+        assert!((2e7..3e7).contains(&apart), "{apart}");
+        assert_eq!(fixed(|size| 9.0 * size), 0.0);
     }
 
     #[test]
