@@ -115,7 +115,7 @@ impl Scheduler {
         }
         let calibrating = self.measures_next();
         // The law's own order begins with inputs that tell most (`arrange`): what comes next is what is measured.
-        let chosen = calibrating && (self.measures_alone() || self.scan_report().is_none());
+        let chosen = calibrating && (self.measures_alone() || !self.is_arranged());
         let mut candidate = if chosen { self.calibration_input() } else { None };
         if let Some(sized) = candidate.take_if(|(_, task)| !self.law_allows(*task)) {
             self.sizes.push(sized);

@@ -26,6 +26,11 @@ impl Scheduler {
         Candidate { task, input, kind: self.tasks.kind(task) }
     }
 
+    /// Whether what waits is in the law's order.
+    pub(super) fn is_arranged(&self) -> bool {
+        self.control.is_some() && self.scan_report().is_some() && self.tasks.len() <= ARRANGED
+    }
+
     /// The scan is over: new inputs of known size run in an order that calibrates early and leaves no lone long one for
     /// the end.
     pub(super) fn arrange_queue(&mut self) {

@@ -12,6 +12,7 @@ use crate::{AttemptId, TaskId, Timestamp};
 
 const GIGABYTE: f64 = 1e9;
 const MEGABYTE: f64 = 1e6;
+
 /// Lets the control law decide.
 #[derive(Clone, Debug)]
 pub struct Lawful {

@@ -26,7 +26,8 @@ use crate::ticks::Ticks;
 const SNAPSHOT_EVERY: Duration = Duration::from_millis(250);
 /// While capacity grows step by step, the effect of a step is looked at sooner than once an interval.
 const WARM_UP_INTERVAL: Duration = Duration::from_millis(250);
-/// In its first second a run is looked at more often still: nothing is known of its tasks, and short ones have ended by then.
+/// In its first second a run under the law is looked at more often still: nothing is known of its tasks, and short ones have
+/// ended by then.
 const FIRST_INTERVAL: Duration = Duration::from_millis(100);
 const FIRST: Duration = Duration::from_secs(1);
 const SIGTSTP: StopSignal = StopSignal(20);
@@ -119,6 +120,7 @@ impl Turner {
 
     /// Starts: settles what earlier runs left open, and scans.
     pub(crate) fn begin(&mut self) {
+        self.began = Instant::now();
         self.step(Event::RunStarted);
         let topology = std::mem::take(&mut self.topology);
         self.step(Event::TopologyRead(topology));
@@ -353,10 +355,13 @@ impl Turner {
     fn collect(&mut self) {
         let hands = &self.hands;
         self.collector.request(|| hands.targets());
-        let wish = match self.scheduler.capacity().is_growing() {
-            _ if self.began.elapsed() < FIRST => self.interval.min(FIRST_INTERVAL),
-            true => self.interval.min(WARM_UP_INTERVAL),
-            false => self.interval,
+        let capacity = self.scheduler.capacity();
+        let wish = if capacity.allowed.is_some() && self.began.elapsed() < FIRST {
+            self.interval.min(FIRST_INTERVAL)
+        } else if capacity.is_growing() {
+            self.interval.min(WARM_UP_INTERVAL)
+        } else {
+            self.interval
         };
         self.next_collection = Instant::now() + self.collector.pace.pause(wish);
         if let Some(words) = self.collector.pace.tell(self.interval) {

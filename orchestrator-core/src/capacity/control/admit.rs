@@ -98,20 +98,19 @@ impl Control {
         let knows = self.knows_memory();
         let (wanted, of) = if knows {
             let course = self.course_of(candidate);
-            let wanted = self.others + self.forecast.with(&course, &self.growth, self.caution());
-            (wanted, self.start_below())
+            (self.forecast.with(&course, &self.growth, self.caution()), self.start_below())
         } else {
             let oldest =
                 self.fleet.values().next().map_or(0.0, |member| self.now.unwrap_or(0.0) - member.since);
             if self.fleet.len() as f64 >= UNKNOWN_RUNNING.max(oldest / UNKNOWN_SECONDS) {
                 return Err(Hold::FirstResults);
             }
-            (self.others + self.unknown(candidate) + need.mean, UNKNOWN_LIMIT * allowed)
+            (self.unknown(candidate) + need.mean, UNKNOWN_LIMIT * allowed)
         };
-        if wanted <= of {
+        if self.others + wanted <= of {
             return Ok(());
         }
-        let ours = if knows { self.forecast.peak(self.caution()) } else { self.forecast.plain() };
+        let ours = if knows { self.forecast.peak(self.caution()) } else { self.unknown(candidate) };
         Err(Hold::Memory { reserved: bytes(self.others + ours), next: bytes(need.mean), of: bytes(of) })
     }
 

@@ -43,8 +43,8 @@ struct Reserved {
 }
 
 impl Control {
-    /// Which of those that wait may start while the next one, which does not fit, waits: the first that fits; once the next one has
-    /// waited for [`PATIENCE`], the first that does not delay it. `waiting` are any names of tasks, next ones first.
+    /// Which of those that wait may start while the next one, which does not fit, waits: the first that fits, before anything is
+    /// known of memory the first smaller one; once the next one has waited for [`PATIENCE`], the first that does not delay it. `waiting` are any names of tasks, next ones first.
     pub fn overtaking<T>(
         &self,
         head: Candidate,
@@ -52,7 +52,12 @@ impl Control {
         waiting: impl Iterator<Item = (T, Candidate)>,
     ) -> Option<T> {
         if !self.knows_memory() {
-            return None;
+            // Smaller ones tell sooner what the next one needs.
+            let smaller = |one: Candidate| one.input.zip(head.input).is_some_and(|(one, head)| one < head);
+            let mut waiting = waiting.take(LOOK_AHEAD);
+            return waiting
+                .find(|(_, one)| smaller(*one) && self.may_start(*one).is_ok())
+                .map(|(name, _)| name);
         }
         let patience = PATIENCE * self.median_wall().unwrap_or(UNKNOWN_WALL);
         let reserved = (waited.as_secs_f64() > patience).then(|| self.reserved_for(head));
@@ -151,6 +156,23 @@ mod tests {
         assert_eq!(overtaking(10 * HOUR), Some(BRIEF.2));
         let delaying = waiting.into_iter().take(2);
         assert_eq!(law.overtaking(head, Duration::from_secs(10 * HOUR), delaying), None);
+    }
+
+    #[test]
+    fn before_results_smaller_ones_overtake_what_does_not_fit() {
+        let sized = |task: u32, input: u64| Candidate { task: TaskId(task), input: Some(input), kind: None };
+        let mut law = Control::new(ControlRules::default());
+        let mut machine =
+            MachineReading { cores: 4.0, memory_total: 16.0 * GIGABYTE, ..MachineReading::default() };
+        law.sampled(Timestamp(1_000_000), machine, &[]);
+        law.started(Timestamp(1_000_000), AttemptId(1), sized(1, 1_000_000_000));
+        machine.memory_used = 2.0 * GIGABYTE;
+        let largest = AttemptReading { attempt: AttemptId(1), cpu: 1.0, io: 0.0, rss: machine.memory_used };
+        law.sampled(Timestamp(2_000_000), machine, &[largest]);
+        let (head, behind) = (sized(2, 300_000_000), [sized(3, 900_000_000), sized(4, 1_000_000)]);
+        assert!(law.may_start(head).is_err());
+        let waiting = behind.into_iter().map(|one| (one.task, one));
+        assert_eq!(law.overtaking(head, Duration::ZERO, waiting), Some(TaskId(4)));
     }
 
     #[test]

@@ -152,14 +152,23 @@ impl Growth {
         (!known && (TELLING..1.0).contains(&share)).then(|| ABOVE * rss * later / share)
     }
 
-    /// What a task needs at most, bytes, that uses `rss` with a share of its work done: its memory grows no faster than its work
-    /// goes on, within [`CURVES_STRAY`] twice. So it was with 99 % of 1,406 recorded curves of real tools up to half of their
-    /// work (`TELLING` to `CURVED`); from there on 99 % of them grew to no more than 2.2 times of what they used. What held once
-    /// of a task's peak holds for the rest of its life. `None` where tasks are known to grow late, for one that has done too
-    /// little, and for one that has done more than tasks do in all: nothing is known of its work then.
-    pub(super) fn bounded(&self, share: f64, rss: f64) -> Option<f64> {
-        let bin = &self.bins[bin(share)];
-        let late = bin.n >= ENOUGH && ABOVE * (bin.mean - bin.variance.sqrt()).exp() < share.min(CURVED);
+    /// What a task needs at most, bytes, by its life so far: (share of its work done, bytes in use), in order. What held once of a
+    /// task's peak holds for the rest of its life, unless it has used more since; infinite where nothing is known.
+    pub(super) fn most(&self, life: impl Iterator<Item = (f64, f64)>) -> f64 {
+        life.fold(f64::INFINITY, |most, (share, rss)| {
+            let held = if rss > most { f64::INFINITY } else { most };
+            self.bounded(share, rss).map_or(held, |bound| held.min(bound))
+        })
+    }
+
+    /// The same by one moment: memory grows no faster than the work goes on, within [`CURVES_STRAY`] twice. So it was with 99 %
+    /// of 1,406 recorded curves of real tools up to half of their work (`TELLING` to `CURVED`); from there on 99 % of them grew
+    /// to no more than 2.2 times of what they used. `None` where tasks are known to grow late, and for one that has done too
+    /// little, or all that tasks do.
+    fn bounded(&self, share: f64, rss: f64) -> Option<f64> {
+        let at = bin(share);
+        let (bin, from) = (&self.bins[at], at as f64 / BINS as f64);
+        let late = bin.n >= ENOUGH && ABOVE * (bin.mean - bin.variance.sqrt()).exp() < from.min(CURVED);
         (!late && (TELLING..1.0).contains(&share) && rss > 0.0).then(|| rss / share.min(CURVED))
     }
 
@@ -225,6 +234,14 @@ mod tests {
             late.completed([(0.25, 0.1), (0.5, 0.1), (0.95, 1.0)].into_iter(), 1.0);
         }
         assert_eq!((late.bounded(0.25, 5.0), linear().bounded(0.25, 5.0)), (None, Some(20.0)));
+    }
+
+    #[test]
+    fn what_held_once_holds_until_more_is_used() {
+        let most = |life: &[(f64, f64)]| Growth::default().most(life.iter().copied());
+        assert_eq!(most(&[(0.25, 5.0), (0.8, 15.0)]), 20.0);
+        assert_eq!(most(&[(0.1, 10.0), (0.5, 300.0)]), 600.0, "a late one has shown that it was not bounded");
+        assert_eq!(most(&[(0.05, 10.0)]), f64::INFINITY);
     }
 
     #[test]

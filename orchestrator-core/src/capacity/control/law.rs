@@ -12,7 +12,7 @@ use super::limit::{LARGEST, ThroughputLimit};
 use super::progress::{Progress, Rate};
 use super::reading::{Candidate, Ending, MachineReading, Used};
 use super::rules::ControlRules;
-use super::size_law::{FEW_RESULTS, Need, SizeLaw, log_size};
+use super::size_law::{FEW_RESULTS, LEAST_BASE, Need, SizeLaw, log_size};
 use super::state::{Completed, ControlState, Records};
 use super::surplus::Net;
 use super::vigilance::Vigilance;
@@ -42,9 +42,8 @@ const LEARNED: u32 = 200;
 
 /// As what share of the memory of an input that of a smaller one counts before any result.
 fn smaller(input: Option<u64>, than: Option<u64>) -> f64 {
-    input
-        .zip(than)
-        .map_or(1.0, |(input, than)| (input as f64 / than.max(1) as f64).min(1.0).powf(UNKNOWN_EXPONENT))
+    let apart = |(input, than): (u64, u64)| (input as f64 + LEAST_BASE) / (than as f64 + LEAST_BASE);
+    input.zip(than).map(apart).map_or(1.0, |times| times.min(1.0).powf(UNKNOWN_EXPONENT))
 }
 
 /// The control law. Pure: the same events give the same decisions, live, in simulation and in replay.
@@ -355,5 +354,21 @@ impl Control {
     #[must_use]
     pub fn knows_memory(&self) -> bool {
         self.sizes.need(None).is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::smaller;
+
+    #[test]
+    fn before_results_a_smaller_input_counts_less_and_empty_ones_are_alike() {
+        assert_eq!(
+            (smaller(Some(0), Some(0)), smaller(Some(5), Some(5)), smaller(None, Some(9))),
+            (1.0, 1.0, 1.0)
+        );
+        assert!(smaller(Some(1), Some(1_000)) > 0.6, "bytes tell little");
+        assert!((0.2..0.3).contains(&smaller(Some(1_000_000), Some(10_000_000))));
+        assert_eq!(smaller(Some(10_000_000), Some(1_000_000)), 1.0);
     }
 }

@@ -146,24 +146,24 @@ impl Control {
                 member.need = need;
             }
         }
-        let fixed = self.sizes.fixed();
         for member in self.fleet.values_mut() {
             let Some(seen) = member.seen else { continue };
             let times = self.kinds.of(member.candidate.kind);
             let share = times.share(&self.progress, seen.io, seen.cpu, member.candidate.input);
             member.share = share.map(|(share, _)| share);
+            member.most = f64::INFINITY;
             let Some((share, doubt)) = share else {
                 member.expected = member.need;
                 continue;
             };
-            let share_of = |io, cpu| times.share(&self.progress, io, cpu, member.candidate.input);
-            let points = member.life.points().chain([(seen.io, seen.cpu, seen.rss)]);
-            // What is needed whatever the input is there from the start, and does not grow.
-            let fixed = fixed * times.memory;
-            let bounds = points.filter_map(|(io, cpu, rss)| {
-                Some(fixed + self.growth.bounded(share_of(io, cpu)?.0, rss - fixed)?)
-            });
-            member.most = bounds.fold(f64::INFINITY, f64::min);
+            // One that has done all of what tasks do says that nothing is known of its work.
+            if share < 1.0 {
+                let share_of = |io, cpu| times.share(&self.progress, io, cpu, member.candidate.input);
+                let points = member.life.points().chain([(seen.io, seen.cpu, seen.rss)]);
+                let points = points.filter_map(|(io, cpu, rss)| Some((share_of(io, cpu)?.0, rss)));
+                let most = self.growth.most(points);
+                member.most = most;
+            }
             let expected = self.growth.update(&member.need, share, doubt, seen.rss);
             member.expected = expected.at_most(member.most, doubt);
         }

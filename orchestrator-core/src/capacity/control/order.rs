@@ -93,6 +93,16 @@ mod tests {
     }
 
     #[test]
+    fn however_many_there_are_each_comes_once() {
+        for n in 0..=120 {
+            let sizes: Vec<u64> = (0..n).map(|i| i * 31 % 97).collect();
+            let mut order = arrange(&sizes, |end| end - 1);
+            order.sort_unstable();
+            assert_eq!(order, (0..n as usize).collect::<Vec<_>>(), "of {n}");
+        }
+    }
+
+    #[test]
     fn of_few_inputs_the_largest_come_early() {
         assert_eq!(arrange(&[3, 1, 2, 3], |_| 0), [0, 2, 3, 1]);
         let sizes: Vec<u64> = (0..13).map(|i| i * 7 % 13).collect();
