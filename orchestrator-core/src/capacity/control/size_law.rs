@@ -56,10 +56,11 @@ impl Need {
     /// The same of a task that needs at most so many bytes, give or take a share of them. What is known of the task itself takes the
     /// place of what the law over sizes may be off by.
     pub(super) fn at_most(&self, most: f64, doubt: f64) -> Self {
-        if most >= self.mean {
+        let own = (most * doubt.hypot(CURVES_STRAY)).min(self.own);
+        if most + own >= self.mean + self.own.hypot(self.common) {
             return *self;
         }
-        Self { mean: most, own: (most * doubt.hypot(CURVES_STRAY)).min(self.own), common: 0.0 }
+        Self { mean: most, own, common: 0.0 }
     }
 }
 
@@ -378,7 +379,9 @@ mod far {
     #[test]
     fn what_is_known_of_a_task_itself_takes_the_place_of_the_law() {
         let need = Need { mean: 100.0, own: 30.0, common: 80.0 };
-        assert_eq!((need.at_most(500.0, 0.1), need.at_most(150.0, 0.1)), (need, need));
+        assert_eq!((need.at_most(500.0, 0.1), need.at_most(180.0, 0.1)), (need, need));
+        let above = need.at_most(150.0, 0.1);
+        assert!(above.mean == 150.0 && above.own < 20.0 && above.common == 0.0, "{above:?}");
         let bounded = need.at_most(40.0, 0.1);
         assert!(bounded.mean == 40.0 && (4.0..5.0).contains(&bounded.own) && bounded.common == 0.0);
     }
