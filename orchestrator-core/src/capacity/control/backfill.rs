@@ -44,7 +44,8 @@ struct Reserved {
 
 impl Control {
     /// Which of those that wait may start while the next one, which does not fit, waits: the first that fits, before anything is
-    /// known of memory the first smaller one; once the next one has waited for one and a half usual run times, the first that does not delay it. `waiting` are any names of tasks, next ones first.
+    /// known of memory the first smaller one; once the next one has waited for one and a half usual run times,
+    /// the first that does not delay it. `waiting` are any names of tasks, next ones first.
     pub fn overtaking<T>(
         &self,
         head: Candidate,
