@@ -10,10 +10,12 @@ mod hands;
 mod inbox;
 mod journal;
 mod orders;
+mod readings;
 mod run;
 mod samples;
 mod ticks;
 mod turn;
+mod words;
 
 pub use clock::SystemClock;
 pub use hands::LaunchSettings;

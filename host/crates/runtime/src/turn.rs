@@ -18,18 +18,14 @@ use crate::collector::{Collected, Collector};
 use crate::hands::{Hands, LaunchOrder, OwnCpu};
 use crate::inbox::{Control, Message};
 use crate::journal::{Done, Journal};
+use crate::readings::Readings;
 use crate::run::{Ended, RunEnd, Settings};
 use crate::samples::{MeasuredRows, Thinning, Thresholds, current};
 use crate::ticks::Ticks;
+use crate::words;
 
 /// Between two snapshots for the subscribers.
 const SNAPSHOT_EVERY: Duration = Duration::from_millis(250);
-/// While capacity grows step by step, the effect of a step is looked at sooner than once an interval.
-const WARM_UP_INTERVAL: Duration = Duration::from_millis(250);
-/// In its first second a run under the law is looked at more often still: nothing is known of its tasks, and short ones have
-/// ended by then.
-const FIRST_INTERVAL: Duration = Duration::from_millis(100);
-const FIRST: Duration = Duration::from_secs(1);
 const SIGTSTP: StopSignal = StopSignal(20);
 const SIGCONT: StopSignal = StopSignal(18);
 
@@ -42,7 +38,7 @@ pub(crate) struct Turner {
     plugins: Box<dyn Plugins>,
     clock: Box<dyn Clock>,
     subscribers: Vec<Box<dyn Subscriber>>,
-    interval: Duration,
+    readings: Readings,
     thresholds: Thresholds,
     keep_output: KeepOutput,
     suspend_self: Box<dyn Fn() + Send>,
@@ -53,11 +49,7 @@ pub(crate) struct Turner {
     local: VecDeque<Event>,
     wake_at: Option<Timestamp>,
     collected_at: Option<Timestamp>,
-    began: Instant,
-    next_collection: Instant,
     next_snapshot: Instant,
-    /// Calibration measurements at the last reading: a new one is worth a round at once.
-    baseline_samples: u32,
     round: u64,
     /// Whether the last round brought answers of capacity plugins.
     capacity_answered: bool,
@@ -93,7 +85,7 @@ impl Turner {
             plugins,
             clock,
             subscribers,
-            interval: settings.interval,
+            readings: Readings::new(settings.interval, Instant::now()),
             thresholds: settings.thresholds,
             keep_output: settings.keep_output,
             suspend_self: settings.suspend_self,
@@ -103,10 +95,7 @@ impl Turner {
             local: VecDeque::new(),
             wake_at: None,
             collected_at: None,
-            began: Instant::now(),
-            next_collection: Instant::now(),
             next_snapshot: Instant::now() + SNAPSHOT_EVERY,
-            baseline_samples: 0,
             round: 0,
             capacity_answered: false,
             ticks: Ticks::default(),
@@ -120,7 +109,7 @@ impl Turner {
 
     /// Starts: settles what earlier runs left open, and scans.
     pub(crate) fn begin(&mut self) {
-        self.began = Instant::now();
+        self.readings.begin(Instant::now());
         self.step(Event::RunStarted);
         let topology = std::mem::take(&mut self.topology);
         self.step(Event::TopologyRead(topology));
@@ -142,11 +131,8 @@ impl Turner {
     pub(crate) fn next_deadline(&self) -> Instant {
         let now = self.clock.now();
         let wake = self.wake_at.map(|at| Instant::now() + at.since(now));
-        [Some(self.next_collection), Some(self.next_snapshot), wake]
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or(self.next_collection)
+        let next = self.readings.next().min(self.next_snapshot);
+        wake.map_or(next, |wake| next.min(wake))
     }
 
     /// Handles what arrived and what is due, and keeps the time that it took from the moment it was `due` or, where
@@ -165,7 +151,7 @@ impl Turner {
             self.wake_at = None;
             self.step(Event::Ticked);
         }
-        if self.next_collection <= Instant::now() {
+        if self.readings.next() <= Instant::now() {
             self.collect();
         }
         self.settle();
@@ -216,8 +202,7 @@ impl Turner {
             ExecutorEvent::Exited { attempt, status, usage, oom, leaked } => {
                 self.own_cpu.exited(attempt, &usage);
                 if leaked {
-                    let words = "left processes behind, or its output pipes open (timeouts.on_leak decides what it means)";
-                    self.notice(Notice::Warning(format!("leak: {} {words}", self.hands.name(attempt))));
+                    self.notice(Notice::Warning(words::leaked(&self.hands.name(attempt))));
                 }
                 self.hands.ended(attempt);
                 self.step(Event::AttemptExited { attempt, status, usage, oom, leaked });
@@ -228,11 +213,7 @@ impl Turner {
 
     /// A new calibration measurement changes what capacity plugins would answer: ask them now.
     fn look_at_baseline(&mut self) {
-        let samples = self.scheduler.baseline().samples;
-        if samples != self.baseline_samples {
-            self.baseline_samples = samples;
-            self.next_collection = Instant::now();
-        }
+        self.readings.calibrated(Instant::now(), self.scheduler.baseline().samples);
     }
 
     fn files_event(&mut self, event: FilesEvent) {
@@ -245,8 +226,7 @@ impl Turner {
                 self.step(Event::ScanFinished(report));
                 let missing = self.scheduler.missing();
                 if missing > 0 {
-                    let words = "unfinished inputs of earlier runs were not found; they stay as they are";
-                    self.notice(Notice::Warning(format!("{missing} {words}")));
+                    self.notice(Notice::Warning(words::missing(missing)));
                 }
             }
             FilesEvent::ScanFailed { detail } => self.abort(Ended::ScanFailed(detail)),
@@ -292,7 +272,7 @@ impl Turner {
             PluginEvent::Health { instance, health: PluginHealth::Ready } => {
                 self.notice(Notice::Info(format!("plugin `{instance}` works again")));
             }
-            PluginEvent::Said { instance, level, message } => said(&instance, level, &message),
+            PluginEvent::Said { instance, level, message } => words::said(&instance, level, &message),
         }
     }
 
@@ -318,14 +298,11 @@ impl Turner {
         self.record();
         match control {
             Control::Drain => {
-                self.notice(Notice::Info(
-                    "draining: running processes may end, nothing new is started; once more to stop them"
-                        .into(),
-                ));
+                self.notice(Notice::Info(words::DRAINING.into()));
                 self.step(Event::StopRequested(StopLevel::Drain));
             }
             Control::StopNow => {
-                self.notice(Notice::Info("stopping what runs; once more to leave at once".into()));
+                self.notice(Notice::Info(words::STOPPING.into()));
                 self.step(Event::StopRequested(StopLevel::Now));
             }
             Control::Leave => {
@@ -341,7 +318,7 @@ impl Turner {
                 self.hands.freeze_again();
             }
             Control::Reload(policy) => {
-                self.notice(Notice::Info("configuration read again".into()));
+                self.notice(Notice::Info(words::RELOADED.into()));
                 self.step(Event::PolicyChanged(policy));
             }
             Control::Report => {
@@ -356,15 +333,7 @@ impl Turner {
         let hands = &self.hands;
         self.collector.request(|| hands.targets());
         let capacity = self.scheduler.capacity();
-        let wish = if capacity.allowed.is_some() && self.began.elapsed() < FIRST {
-            self.interval.min(FIRST_INTERVAL)
-        } else if capacity.is_growing() {
-            self.interval.min(WARM_UP_INTERVAL)
-        } else {
-            self.interval
-        };
-        self.next_collection = Instant::now() + self.collector.pace.pause(wish);
-        if let Some(words) = self.collector.pace.tell(self.interval) {
+        if let Some(words) = self.readings.asked(Instant::now(), &capacity, &mut self.collector.pace) {
             self.notice(Notice::Info(words));
         }
     }
@@ -389,7 +358,7 @@ impl Turner {
         let mut current = current(&self.scheduler, now, self.thresholds);
         current.insert(names::MEASURED.to_owned(), readings.len() as f64);
         current.insert(names::SAMPLING_CPU.to_owned(), collected.cost.as_secs_f64());
-        let pause = self.collector.pace.pause(self.interval);
+        let pause = self.readings.pause(self.collector.pace);
         current.insert(names::SAMPLING_INTERVAL.to_owned(), pause.as_secs_f64());
         self.ticks.write_to(&mut current);
         rows.push(SampleRow { at: now, attempt: None, metrics: current.clone() });
@@ -480,15 +449,10 @@ impl Turner {
             Command::Discard { attempt } => self.hands.discard(attempt),
             Command::WakeAt(at) => self.wake_at = Some(at),
             Command::WarnSlow { attempt, running_for } => {
-                let words =
-                    format!("attempt {attempt} has run for {:.0} s already", running_for.as_secs_f64());
-                self.notice(Notice::Warning(words));
+                self.notice(Notice::Warning(words::slow(attempt, running_for)));
             }
             Command::WarnSpace { needed, room } => {
-                let words = format!(
-                    "the outputs of what is left will need about {needed}; {room} are left below the threshold"
-                );
-                self.notice(Notice::Warning(words));
+                self.notice(Notice::Warning(words::space(needed, room)));
             }
             Command::Suspect { attempt, suspicion } => {
                 let words = format!("{} {suspicion}", self.hands.name(attempt));
@@ -513,16 +477,5 @@ impl Turner {
         for subscriber in &mut self.subscribers {
             subscriber.snapshot(&snapshot);
         }
-    }
-}
-
-/// A plugin's own words, in the log.
-fn said(plugin: &str, level: u8, message: &str) {
-    match level {
-        1 => tracing::error!(plugin, "{message}"),
-        2 => tracing::warn!(plugin, "{message}"),
-        3 => tracing::info!(plugin, "{message}"),
-        4 => tracing::debug!(plugin, "{message}"),
-        _ => tracing::trace!(plugin, "{message}"),
     }
 }
