@@ -16,7 +16,7 @@ use orchestrator_core::validation::OutputRules;
 use orchestrator_core::{AttemptId, RunId, TaskId};
 use orchestrator_exec_local::{Checks, LocalExecutor, Options, orphans};
 use orchestrator_files::{FilesOptions, Known, LocalFiles};
-use orchestrator_plugin_host::{Catalog, InstanceFailure, PluginControl, PluginHost, StartOptions};
+use orchestrator_plugin_host::{Catalog, InstanceFailure, PluginControl, PluginHost};
 use orchestrator_ports::{ChildSettings, Clock, StopSignal, Subscriber};
 use orchestrator_runtime::{
     LaunchSettings, Rooms, RunEnd, Settings, Sinks, SystemClock, Thresholds, channel,
@@ -172,12 +172,7 @@ pub(crate) fn compose(
 ) -> Result<Composed, Failure> {
     let (inbox, sinks) = channel();
     let specs = crate::plugins::specs(&config.plugins, catalog);
-    let options = StartOptions {
-        probe: orchestrator_plugin_host::Probe::this_program().ok(),
-        runner: Some(orchestrator_plugin_host::Runner::this_program()),
-        ..StartOptions::default()
-    }
-    .paced(config.metrics.interval.get());
+    let options = crate::plugins::start_options(config);
     let (plugins, plugin_failures) = PluginHost::start(catalog, &specs, &options, Arc::clone(&sinks.plugins));
     let (fatal, plugin_failures): (Vec<_>, Vec<_>) =
         plugin_failures.into_iter().partition(|failure| failure.required || failure.is_unknown_class());

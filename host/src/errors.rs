@@ -317,7 +317,8 @@ impl Failure {
     }
 }
 
-fn plugin_exit(failure: &InstanceFailure) -> Exit {
+/// The exit code that a plugin instance asks for that cannot be started.
+pub(crate) fn plugin_exit(failure: &InstanceFailure) -> Exit {
     match failure.category() {
         FailureCategory::Configuration => Exit::Config,
         FailureCategory::Unavailable => Exit::Unavailable,

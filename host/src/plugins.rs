@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use orchestrator_core::config::model::{self as configured, Isolation, Plugins};
+use orchestrator_core::config::model::{self as configured, Config, Isolation, Plugins};
 use orchestrator_plugin_host::{
-    Catalog, CatalogProblem, FileFault, InstanceSpec, PluginKind, Trust, TrustError, TrustFault,
+    Catalog, CatalogProblem, FileFault, InstanceSpec, PluginKind, Probe, Runner, StartOptions, Trust,
+    TrustError, TrustFault,
 };
 
 /// The variable that names directories, separated by colons.
@@ -126,6 +127,16 @@ pub(crate) fn specs(plugins: &Plugins, catalog: &Catalog) -> Vec<InstanceSpec> {
         }
     }
     specs
+}
+
+/// How instances are started: by this program, which also tries libraries out and runs what is isolated.
+pub(crate) fn start_options(config: &Config) -> StartOptions {
+    StartOptions {
+        probe: Probe::this_program().ok(),
+        runner: Some(Runner::this_program()),
+        ..StartOptions::default()
+    }
+    .paced(config.metrics.interval.get())
 }
 
 /// Whether a library lies, links followed, in the program's own directory or in `plugins/` of it.

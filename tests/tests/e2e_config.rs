@@ -4,6 +4,7 @@
 use std::fs;
 
 use orchestrator_tests::scene::{QUICK, Scene};
+use serde_json::Value;
 
 const CONFIGURATION: i32 = 78;
 const UNAVAILABLE: i32 = 69;
@@ -150,6 +151,59 @@ fn inheritance_cycle() {
 fn class_that_no_library_exports() {
     let scene = scene_with("plugins: {metrics: [{name: m, class: SystemMetricsColector}]}\n");
     refused(&scene, UNAVAILABLE, &["SystemMetricsColector", "SystemMetricsCollector"]);
+}
+
+/// The sentences of all findings about plugins in the lines of `--format json`, sorted.
+fn about_plugins(lines: &str) -> Vec<String> {
+    let objects = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let found = objects.filter(|object| object["code"] == "plugin");
+    let mut sentences: Vec<String> =
+        found.filter_map(|object| object["message"].as_str().map(str::to_owned)).collect();
+    sentences.sort();
+    sentences
+}
+
+#[test]
+fn what_a_plugin_refuses_is_found_by_check_in_the_words_of_the_run() {
+    let scene = scene_with(
+        "plugins:\n  metrics:\n    - name: net\n      class: ConnectionMetricsCollector\n      isolation: sandbox\n      \
+         config:\n        portss: [80]\n    - name: web\n      class: ConnectionMetricsCollector\n      \
+         config: {ports: many}\n      isolation: process\n    - {name: good, class: ConnectionMetricsCollector}\n  \
+         capacity: []\n",
+    );
+    let json = |command| scene.run(&[command, "config.yaml", "--format", "json"]);
+    let check = json("check").expect_code(CONFIGURATION);
+    assert!(scene.executions().is_empty() && !scene.join("out").exists(), "check worked or wrote");
+    let sentences = about_plugins(&check.text());
+    assert_eq!(sentences.len(), 2, "{sentences:?}");
+    assert!(sentences[0].contains("`net`") && sentences[0].contains("`portss`"), "{sentences:?}");
+    assert!(sentences[1].contains("`web`") && sentences[1].contains("ports"), "{sentences:?}");
+    // They are not required: the run goes on without them, and says why.
+    let run = json("run").expect_code(0);
+    assert_eq!(about_plugins(&run.text()), sentences);
+    let _shown_in_place =
+        scene.run(&["check", "config.yaml"]).expect_words(&["config.yaml:15:", "portss: [80]"]);
+}
+
+#[test]
+fn what_a_required_plugin_refuses_ends_the_run_as_check_said() {
+    let scene = scene_with(
+        "plugins:\n  metrics: []\n  capacity:\n    - name: cap\n      class: CustomCapacityCalculator\n      \
+         required: true\n      config: {limits: 3}\n",
+    );
+    refused(&scene, CONFIGURATION, &["capacity plugin `cap`", "refuses its configuration", "limits"]);
+}
+
+#[test]
+fn instances_that_take_their_configuration_are_nothing_to_check() {
+    let class = "class: ConnectionMetricsCollector, config: {ports: [80]}";
+    let scene = scene_with(&format!(
+        "plugins:\n  metrics:\n    - {{name: a, {class}}}\n    - {{name: b, {class}, isolation: process}}\n    \
+         - {{name: c, {class}, isolation: sandbox}}\n  capacity: []\n"
+    ));
+    let check = scene.run(&["check", "config.yaml", "--format", "json"]).expect_code(0);
+    assert_eq!(about_plugins(&check.text()), Vec::<String>::new());
+    assert!(!scene.join("out").exists(), "check wrote");
 }
 
 #[test]

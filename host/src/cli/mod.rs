@@ -27,7 +27,7 @@ const ABOUT: &str = "Runs one program over many files, as many at once as the ma
 const EXAMPLES: &str = "\
 Examples:
   orchestrator init                            write a commented config.yaml
-  orchestrator check                           find its mistakes, show the plan, start nothing
+  orchestrator check                           find its mistakes, show the plan, do no work
   orchestrator run                             work through the files of config.yaml
   orchestrator run archive.yaml --profile night
   orchestrator run --input logs --pattern '*.log' --output packed --suffix .xz -- xz -c

@@ -37,7 +37,7 @@ pub(crate) struct RunArgs {
     pub(crate) selection: Selection,
 }
 
-/// Find every mistake in the configuration and show the plan; start nothing, change nothing
+/// Find every mistake in the configuration and show the plan; work on no file, change nothing
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  orchestrator check\n  orchestrator check archive.yaml --profile night\n  \

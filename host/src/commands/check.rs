@@ -1,4 +1,5 @@
-//! `check`: every mistake at once, and the plan; nothing is started, nothing changed.
+//! `check`: every mistake at once, and the plan; no file is worked on, nothing measured, nothing changed. Plugins are made as a run
+//! would make them, to hear what they say about their `config`, and ended.
 
 use std::path::Path;
 
@@ -16,14 +17,15 @@ use crate::session::Session;
 use crate::style::Style;
 use crate::views::words::number;
 
-/// Finds everything that can be known without a start.
+/// Finds everything that can be known before a run.
 pub(super) fn check(args: &CheckArgs, session: &Session) -> Result<Exit, Failure> {
     let loaded = session.load(&args.selection)?;
     let configured = &loaded.config.plugins.directories;
     let search =
         SearchPath::of_this_program(&args.selection.plugins_dir, session.sources.environment(), configured);
     let catalog = search.scan(&loaded.config.plugins.trust)?;
-    let plan = preflight::check(&loaded, &search, &catalog, Depth::All).accept(session)?;
+    let found = preflight::check(&loaded, &search, &catalog, Depth::All);
+    let plan = found.with_instances(&loaded, &catalog).accept(session)?;
     let before = before(&plan.state)?;
     if session.json() {
         let counts = before.as_ref().map(|overview| overview.counts);

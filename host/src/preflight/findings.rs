@@ -31,6 +31,17 @@ impl<'a> Findings<'a> {
         self.add(report, key, help);
     }
 
+    /// What somebody else found wrong with a section, shown at the first part of it that the sentence names, or else at `key`.
+    pub(super) fn about(&mut self, report: Report, section: &str, key: &str) {
+        let named = |path: &str| {
+            let part = path.strip_prefix(section).and_then(|path| path.strip_prefix('.'));
+            part.is_some_and(|part| part.split('.').any(|word| report.message.contains(&format!("`{word}`"))))
+        };
+        let place = self.loaded.leaves.iter().find(|leaf| named(&leaf.path));
+        let key = place.map_or(key, |leaf| leaf.path.as_str()).to_owned();
+        self.add(report, &key, None);
+    }
+
     /// A warning about no key.
     pub(super) fn remark(&mut self, message: String) {
         self.reports.push(Report::warning("preflight", message));

@@ -72,7 +72,7 @@ pub(super) fn check(
 /// Warns of grants that do nothing.
 fn grants(config: &Config, spec: &InstanceSpec, findings: &mut Findings<'_>) {
     let grants = &spec.grants;
-    let key = key(config, spec, "grants");
+    let key = key(config, (spec.kind, &spec.name), "grants");
     let idle = match spec.isolation {
         Isolation::Sandbox => false,
         // Variables are handed out one by one there, too.
@@ -110,15 +110,15 @@ fn report(
     findings: &mut Findings<'_>,
 ) {
     let message = format!("{} plugin `{}`: {problem}", spec.kind, spec.name);
-    findings.error(exit, &key(config, spec, "class"), &message, None);
+    findings.error(exit, &key(config, (spec.kind, &spec.name), "class"), &message, None);
 }
 
 /// `plugins.metrics.0.class`.
-fn key(config: &Config, spec: &InstanceSpec, what: &str) -> String {
-    let list = match spec.kind {
+pub(super) fn key(config: &Config, (kind, name): (PluginKind, &str), what: &str) -> String {
+    let list = match kind {
         PluginKind::Capacity => &config.plugins.capacity,
         PluginKind::Metrics | PluginKind::Unknown => &config.plugins.metrics,
     };
-    let position = list.iter().position(|entry| entry.name == spec.name).unwrap_or_default();
-    format!("plugins.{}.{position}.{what}", spec.kind)
+    let position = list.iter().position(|entry| entry.name == name).unwrap_or_default();
+    format!("plugins.{kind}.{position}.{what}")
 }

@@ -1,12 +1,14 @@
 //! Everything that can be known before a run is started: `check` prints it, `run` obeys it.
 //!
-//! Reads only. All problems are found at once, each with its place in the configuration where it has one.
+//! Reads only, and changes nothing: what a plugin says about its configuration is asked by `check` alone, since a run hears it when
+//! it starts the same instances. All problems are found at once, each with its place in the configuration where it has one.
 //!
 //! To add a check: write it in the file of its subject with a `&mut Findings`, call it from [`check`].
 
 mod binary;
 mod findings;
 mod inputs;
+mod instances;
 mod libraries;
 mod limits;
 mod places;
