@@ -30,7 +30,7 @@ pub(super) struct Caution {
 }
 
 /// One task's memory over time.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Course {
     need: Need,
     /// In use now, bytes.
@@ -67,6 +67,11 @@ impl Course {
 
     fn ends(&self) -> f64 {
         self.left * ENDS_AFTER + (LATER_AT_LEAST + self.left).min(ENDS_LATER)
+    }
+
+    /// When it has its peak at the latest, and still runs: from, to.
+    fn at_peak(&self) -> (f64, f64) {
+        (self.left * GROWS_WITHIN, self.ends())
     }
 
     /// What it needs at a moment, as a share of its peak; `None` when it has ended.
@@ -122,7 +127,31 @@ impl Moment {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Forecast {
     moments: Vec<Moment>,
+    courses: Vec<Course>,
     plain: f64,
+}
+
+/// The sums at one moment.
+fn moment(at: f64, courses: &[Course], growth: &Growth) -> Moment {
+    let mut moment = Moment { at, ..Moment::default() };
+    courses.iter().for_each(|course| moment.add(course, growth));
+    moment
+}
+
+/// The largest sum of these moments with one more task, bytes.
+fn largest(moments: &[Moment], course: &Course, growth: &Growth, caution: Caution) -> f64 {
+    let alone = Moment { at: course.at_peak().0, ..Moment::default() };
+    let last = moments.partition_point(|moment| moment.at < alone.at);
+    // At its own peak those still run that end later.
+    let at_peak = Moment { at: alone.at, ..moments.get(last).copied().unwrap_or_default() };
+    // What comes after its end is no matter of its.
+    let after = moments.partition_point(|moment| moment.at <= course.ends());
+    let with = |moment: &Moment| {
+        let mut with = *moment;
+        with.add(course, growth);
+        with.total(caution)
+    };
+    moments[..after].iter().chain([&at_peak]).map(with).fold(0.0, f64::max)
 }
 
 impl Forecast {
@@ -131,44 +160,39 @@ impl Forecast {
         let mut ends: Vec<f64> = courses.iter().map(Course::ends).chain(SOON).collect();
         ends.sort_unstable_by(f64::total_cmp);
         let step = ends.len().div_ceil(MOMENTS).max(1);
-        let mut moments: Vec<Moment> =
-            ends.iter().rev().step_by(step).rev().map(|at| Moment { at: *at, ..Moment::default() }).collect();
-        moments.insert(0, Moment::default());
-        for moment in &mut moments {
-            courses.iter().for_each(|course| moment.add(course, growth));
+        let moments = [0.0].into_iter().chain(ends.iter().rev().step_by(step).rev().copied());
+        Self {
+            moments: moments.map(|at| moment(at, courses, growth)).collect(),
+            courses: courses.to_vec(),
+            plain: courses.iter().map(|course| course.need.mean.max(course.rss)).sum(),
         }
-        Self { moments, plain: courses.iter().map(|course| course.need.mean.max(course.rss)).sum() }
     }
 
-    /// A task was started.
+    /// A task was started. Where it would come and go between two moments that are looked at, its end becomes one: otherwise any
+    /// number of short tasks could be started between two readings, none of which would ever count with its peak.
     pub(super) fn add(&mut self, course: &Course, growth: &Growth) {
         self.moments.iter_mut().for_each(|moment| moment.add(course, growth));
-        self.plain += course.need.mean;
+        self.courses.push(*course);
+        self.plain += course.need.mean.max(course.rss);
+        let (from, to) = course.at_peak();
+        let first = self.moments.partition_point(|moment| moment.at < from);
+        if to.is_finite() && self.moments.get(first).is_none_or(|moment| moment.at > to) {
+            self.moments.insert(first, moment(to, &self.courses, growth));
+        }
     }
 
     /// A task ended that was part of it: the memory is free for the next, also before the next reading.
     pub(super) fn remove(&mut self, course: &Course, growth: &Growth) {
         self.moments.iter_mut().for_each(|moment| moment.remove(course, growth));
+        if let Some(at) = self.courses.iter().position(|one| one == course) {
+            self.courses.swap_remove(at);
+        }
         self.plain = (self.plain - course.need.mean.max(course.rss)).max(0.0);
     }
 
     /// The largest sum to come with one more task, bytes.
     pub(super) fn with(&self, course: &Course, growth: &Growth, caution: Caution) -> f64 {
-        let alone = Moment { at: course.left * GROWS_WITHIN, ..Moment::default() };
-        let last = self.moments.partition_point(|moment| moment.at < alone.at);
-        // At its own peak those still run that end later.
-        let at_peak = Moment { at: alone.at, ..self.moments.get(last).copied().unwrap_or_default() };
-        // What comes after its end is no matter of its.
-        let after = self.moments.partition_point(|moment| moment.at <= course.ends());
-        self.moments[..after]
-            .iter()
-            .chain([&at_peak])
-            .map(|moment| {
-                let mut with = *moment;
-                with.add(course, growth);
-                with.total(caution)
-            })
-            .fold(0.0, f64::max)
+        largest(&self.moments, course, growth, caution)
     }
 
     /// Seconds until one more task fits below `limit`, at the earliest, and what is free below that then, bytes. Infinite where
@@ -185,8 +209,9 @@ impl Forecast {
                 return (f64::INFINITY, 0.0);
             }
             let later = self.moments[at + 1..].iter();
-            let moments = later.map(|moment| Moment { at: moment.at - start.at, ..*moment }).collect();
-            let sum = Self { moments, plain: 0.0 }.with(course, growth, caution);
+            let moments: Vec<Moment> =
+                later.map(|moment| Moment { at: moment.at - start.at, ..*moment }).collect();
+            let sum = largest(&moments, course, growth, caution);
             if sum <= limit {
                 return (start.at, limit - sum);
             }
@@ -300,6 +325,22 @@ mod tests {
         let with = forecast.with(&course, &growth, NONE);
         forecast.add(&course, &growth);
         assert_eq!(forecast.peak(NONE), with);
+    }
+
+    #[test]
+    fn what_comes_and_goes_between_two_moments_counts_with_its_peak() {
+        let growth = linear();
+        // It ends before the first moment that is looked at anyway.
+        let short = Course::new(&need(10.0), 0.0, Some((0.0, 0.6)));
+        let mut forecast = Forecast::new(&[], &growth);
+        for running in 1..=5 {
+            assert_eq!(forecast.with(&short, &growth, NONE), 10.0 * f64::from(running));
+            forecast.add(&short, &growth);
+        }
+        for running in (0..5).rev() {
+            forecast.remove(&short, &growth);
+            assert!((forecast.peak(NONE) - 10.0 * f64::from(running)).abs() < 1e-9);
+        }
     }
 
     #[test]
