@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::style::Style;
+use crate::style::{self, Style};
 
 /// Messages that may wait for the terminal.
 const QUEUE: usize = 4096;
@@ -40,13 +40,13 @@ struct Shared {
 impl Console {
     /// Standard error with its thread; without one, when no thread can be had, lines are written at once.
     pub(crate) fn stderr(style: Style) -> Self {
-        Self::over(io::stderr(), style)
+        Self::over(io::stderr(), style, style::rewraps().then_some(style::width))
     }
 
-    fn over<W: Write + Send + 'static>(out: W, style: Style) -> Self {
+    fn over<W: Write + Send + 'static>(out: W, style: Style, columns: Option<fn() -> usize>) -> Self {
         let (sender, receiver) = sync_channel(QUEUE);
         let thread = std::thread::Builder::new().name("console".to_owned());
-        let thread = thread.spawn(move || Screen { out, shown: 0, block: Vec::new() }.run(&receiver)).ok();
+        let thread = thread.spawn(move || Screen::new(out, columns).run(&receiver)).ok();
         let sender = Mutex::new(thread.is_some().then_some(sender));
         Self {
             style,
@@ -103,12 +103,18 @@ impl Console {
 /// The terminal as the thread knows it.
 struct Screen<W> {
     out: W,
-    /// Lines of the block that are on the screen.
-    shown: usize,
+    /// The lines of the block that are on the screen: the columns that each takes.
+    shown: Vec<usize>,
     block: Vec<String>,
+    /// How wide the terminal is now, where it breaks lines anew when it is made narrower; `None` where it cuts them off.
+    columns: Option<fn() -> usize>,
 }
 
 impl<W: Write> Screen<W> {
+    fn new(out: W, columns: Option<fn() -> usize>) -> Self {
+        Self { out, shown: Vec::new(), block: Vec::new(), columns }
+    }
+
     fn run(mut self, messages: &Receiver<Message>) {
         while let Ok(first) = messages.recv() {
             let mut text = String::new();
@@ -130,8 +136,10 @@ impl<W: Write> Screen<W> {
     /// Text first, then the block, with automatic line breaks off so that a long line cannot move the others.
     fn draw(&mut self, text: &str) {
         let mut frame = String::new();
-        if self.shown > 0 {
-            frame.push_str(&format!("\x1b[{}A\r\x1b[J", self.shown));
+        let columns = self.columns.map_or(usize::MAX, |columns| columns());
+        let rows: usize = self.shown.iter().map(|taken| taken.div_ceil(columns.max(1)).max(1)).sum();
+        if rows > 0 {
+            frame.push_str(&format!("\x1b[{rows}A\r\x1b[J"));
         }
         frame.push_str(text);
         if !self.block.is_empty() {
@@ -142,10 +150,21 @@ impl<W: Write> Screen<W> {
             }
             frame.push_str("\x1b[?7h");
         }
-        self.shown = self.block.len();
+        // What is too long is not continued on the next row.
+        self.shown = self.block.iter().map(|line| visible(line).min(columns)).collect();
         // A terminal that is gone takes nothing; the run goes on without it.
         let _gone = self.out.write_all(frame.as_bytes()).and_then(|()| self.out.flush());
     }
+}
+
+/// The columns that a line takes: its characters without the colours.
+fn visible(line: &str) -> usize {
+    let parts = line.split("\x1b[").enumerate();
+    let plain = parts.map(|(index, part)| match (index, part.split_once('m')) {
+        (1.., Some((_, text))) => text,
+        _ => part,
+    });
+    plain.map(|text| text.chars().count()).sum()
 }
 
 /// Takes one log event at a time.
@@ -191,8 +210,8 @@ mod tests {
     #[test]
     fn lines_stand_above_the_block_and_the_block_goes_in_the_end() {
         let sheet = Sheet::default();
-        let mut screen =
-            Screen { out: sheet.clone(), shown: 0, block: vec!["50 %".to_owned(), "eta".to_owned()] };
+        let mut screen = Screen::new(sheet.clone(), None);
+        screen.block = vec!["50 %".to_owned(), "eta".to_owned()];
         screen.draw("");
         screen.draw("a warning\n");
         screen.block.clear();
@@ -202,10 +221,34 @@ mod tests {
         assert_eq!(text, format!("{block}\x1b[2A\r\x1b[Ja warning\n{block}\x1b[2A\r\x1b[J"));
     }
 
+    /// What a second drawing moves up by, on a terminal that was `before` columns wide at the first.
+    fn moves_up(before: fn() -> usize, now: Option<fn() -> usize>) -> String {
+        let sheet = Sheet::default();
+        let mut screen = Screen::new(sheet.clone(), Some(before));
+        screen.block = vec!["x".repeat(50), String::new(), format!("\x1b[1;33m{}\x1b[0m", "y".repeat(20))];
+        screen.draw("");
+        sheet.0.lock().unwrap().clear();
+        screen.columns = now;
+        screen.draw("");
+        let text = String::from_utf8(sheet.0.lock().unwrap().clone()).unwrap();
+        text.split_inclusive('A').next().unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_terminal_made_narrower_has_broken_the_block_into_more_rows() {
+        assert_eq!(moves_up(|| 80, Some(|| 80)), "\x1b[3A");
+        assert_eq!(moves_up(|| 80, Some(|| 50)), "\x1b[3A", "what just fits is one row");
+        assert_eq!(moves_up(|| 80, Some(|| 20)), "\x1b[5A", "50 are three rows of 20, colours take none");
+        assert_eq!(moves_up(|| 80, Some(|| 19)), "\x1b[6A");
+        assert_eq!(moves_up(|| 30, Some(|| 20)), "\x1b[4A", "what was cut at 30 is no longer than that");
+        assert_eq!(moves_up(|| 20, Some(|| 80)), "\x1b[3A");
+        assert_eq!(moves_up(|| 80, None), "\x1b[3A", "where lines are cut off, none is broken");
+    }
+
     #[test]
     fn everything_said_before_the_close_is_written() {
         let sheet = Sheet::default();
-        let console = Console::over(sheet.clone(), Style::PLAIN);
+        let console = Console::over(sheet.clone(), Style::PLAIN, None);
         for number in 0..1000 {
             console.line(&number.to_string());
         }

@@ -66,6 +66,12 @@ impl Style {
     }
 }
 
+/// Whether the terminal breaks the lines on it anew when it is made narrower. xterm and GNU screen, which say their names, cut them
+/// off instead; nearly all others break them.
+pub(crate) fn rewraps() -> bool {
+    ["XTERM_VERSION", "STY"].iter().all(|name| std::env::var_os(name).is_none())
+}
+
 /// Columns of the terminal behind standard error; 100 where there is none.
 pub(crate) fn width() -> usize {
     let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok();
