@@ -1,9 +1,11 @@
 //! `explain`: every wait and every death of a task has a reason in plain words.
 
-use orchestrator_core::Timestamp;
+use std::path::PathBuf;
+
 use orchestrator_core::outlook::Promise;
 use orchestrator_core::placement::CpuSet;
 use orchestrator_core::scheduler::{InputPath, TaskState};
+use orchestrator_core::{AttemptId, Timestamp};
 use orchestrator_store::{AttemptOutcome, AttemptView, TaskView};
 use serde_json::{Value, json};
 
@@ -38,7 +40,7 @@ pub(super) fn explain(args: &ExplainArgs, session: &Session) -> Result<Exit, Fai
     let why = why(&task, live.as_ref(), is_live, now());
     let expected = foretell::of_task(&state, &task, now())?;
     if session.json() {
-        let mut value = explain_json(&task, &why, &state);
+        let mut value = explain_json(&task, &why, |attempt, stream| state.log(attempt, stream));
         value["expected"] = json!(expected);
         session.print_json(&value)?;
     } else {
@@ -204,13 +206,10 @@ fn next(task: &TaskView, way: &Way) -> Vec<String> {
     logs.into_iter().chain(again).map(|hint| format!("next: {hint}")).collect()
 }
 
-fn explain_json(task: &TaskView, why: &str, state: &State) -> Value {
+fn explain_json(task: &TaskView, why: &str, log: impl Fn(AttemptId, &str) -> PathBuf) -> Value {
     let attempts = task.attempts.iter().map(|attempt| {
-        let logs: Vec<_> = ["stdout", "stderr"]
-            .map(|stream| state.log(attempt.attempt, stream))
-            .into_iter()
-            .filter(|log| log.exists())
-            .collect();
+        let logs = ["stdout", "stderr"].map(|stream| log(attempt.attempt, stream));
+        let logs: Vec<_> = logs.into_iter().filter(|log| log.exists()).collect();
         json!({
             "attempt": attempt.attempt, "number": attempt.number, "run": attempt.run, "slot": attempt.slot,
             "calibrating": attempt.calibrating, "identity": attempt.identity,
@@ -241,9 +240,12 @@ fn outcome_json(outcome: &AttemptOutcome) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::views::documented::says_all_of;
     use crate::views::progress::tests::snapshot;
-    use orchestrator_core::scheduler::{FailureReason, TerminationReason};
-    use orchestrator_core::{AttemptId, RunId, SlotId, TaskId};
+    use orchestrator_core::scheduler::{
+        FailureReason, Fingerprint, OutputRecord, ProcessIdentity, TerminationReason,
+    };
+    use orchestrator_core::{RunId, SlotId, TaskId};
 
     fn task(state: TaskState, outcome: AttemptOutcome) -> TaskView {
         let attempt = AttemptView {
@@ -289,6 +291,18 @@ mod tests {
         assert!(text.contains("stopped to free resources (memory)") && text.contains("capacity 8"), "{text}");
         let text = why(&task(TaskState::Running, AttemptOutcome::Open), None, false, now);
         assert!(text.contains("the next run starts it anew"), "{text}");
+    }
+
+    #[test]
+    fn every_field_is_documented() {
+        let mut task = task(TaskState::Failed, AttemptOutcome::Failed(FailureReason::ExitCode(7)));
+        task.fingerprint = Some(Fingerprint { size: 1, version: 2 });
+        let attempt = &mut task.attempts[0];
+        attempt.identity = Some(ProcessIdentity { pid: 1, start_ticks: 1 });
+        attempt.outputs = Some(vec![OutputRecord { path: InputPath::new(b"a.out"), size: 1 }]);
+        let mut value = explain_json(&task, "why", |_, _| PathBuf::new());
+        value["attempts"][0]["outcome"]["reason"] = Value::Null;
+        says_all_of(&["## explain"], &value);
     }
 
     #[test]

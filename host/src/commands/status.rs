@@ -256,9 +256,12 @@ fn failed_json(task: &FailedTask) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::views::progress::tests::snapshot;
+    use crate::views::documented::says_all_of;
+    use crate::views::progress::tests::{full_snapshot, snapshot};
     use orchestrator_core::scheduler::FailureCategory;
+    use orchestrator_store::{OpenOptions, RunInfo, StateDir, StateReader};
     use std::collections::BTreeMap;
+    use std::sync::Arc;
 
     fn overview() -> Overview {
         Overview {
@@ -300,6 +303,39 @@ mod tests {
         let mut unknown = found;
         let said = interrupted(&mut unknown, None);
         assert!(counts_line(unknown, 0, said, true).ends_with("is not known before the next run"));
+    }
+
+    #[test]
+    fn every_field_is_documented() {
+        use orchestrator_core::scheduler::{FailureReason, InputPath};
+        let folder = tempfile::tempdir().unwrap();
+        let info = RunInfo {
+            started_at: Timestamp(1),
+            command_hash: String::new(),
+            calibration_key: String::new(),
+            config_digest: String::new(),
+        };
+        let state = StateDir::open(folder.path(), &OpenOptions::default()).unwrap();
+        let _begun = state.start(&info, Arc::new(|_| {})).unwrap();
+        let read = StateReader::open(folder.path()).and_then(|reader| reader.overview(Timestamp(2))).unwrap();
+        assert!(read.last_run.is_some());
+        let overview = Overview { failures: overview().failures, ..read };
+        let live = Live::of(1, full_snapshot());
+        let mut value = status_json(&overview, Some(&live), Waiting::Counted, Timestamp(2));
+        says_all_of(&["## snapshot"], &value["snapshot"]);
+        value["snapshot"] = Value::Null;
+        value["failed_tasks"] = json!([failed_json(&FailedTask {
+            task: TaskId(1),
+            path: InputPath::new(b"a"),
+            attempts: 2,
+            attempt: orchestrator_core::AttemptId(1),
+            reason: FailureReason::ExitCode(1),
+            ended_at: None,
+        })]);
+        // `counts` are those of snapshots; a reason's own fields stand with its sentence.
+        value["counts"] = Value::Null;
+        value["failed_tasks"][0]["reason"] = Value::Null;
+        says_all_of(&["## status"], &value);
     }
 
     #[test]

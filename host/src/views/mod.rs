@@ -9,6 +9,8 @@
 //!
 //! To add a view: implement `Subscriber`, read the [`story::Story`] that [`for_run`] shares out, add it there.
 
+#[cfg(test)]
+pub(crate) mod documented;
 pub(crate) mod forecast;
 mod human;
 mod json;

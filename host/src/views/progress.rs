@@ -2,6 +2,7 @@
 
 use orchestrator_core::Bytes;
 use orchestrator_core::config::model::ResourceLimits;
+use orchestrator_core::placement::Place;
 use orchestrator_core::view::{RunningAttempt, Snapshot};
 
 use super::words::{cut, duration, number};
@@ -54,10 +55,11 @@ pub(crate) fn line(snapshot: &Snapshot, thresholds: Thresholds) -> String {
     format!("{}; {}; {machine}; {}", counts(snapshot), snapshot.capacity, time(snapshot))
 }
 
-/// `running a.dat for 12 s of about 40 s (slot 3)`.
+/// `running a.dat for 12 s of about 40 s (slot 3, node 0: CPUs 0-3)`.
 pub(crate) fn attempt(attempt: &RunningAttempt) -> String {
     let what = match attempt {
         RunningAttempt { stopping: true, .. } => "stopping",
+        RunningAttempt { frozen: true, .. } => "frozen",
         RunningAttempt { calibrating: true, .. } => "measuring",
         _ => "running",
     };
@@ -65,7 +67,20 @@ pub(crate) fn attempt(attempt: &RunningAttempt) -> String {
         let length = |seconds: f64| duration(std::time::Duration::from_secs_f64(seconds.clamp(0.0, 1e9)));
         format!(" of about {}", length(expected.p50))
     });
-    format!("{what} {} for {}{of} (slot {})", attempt.path, duration(attempt.running_for), attempt.slot)
+    let place = attempt.place.as_ref().map_or_else(String::new, |place| format!(", {}", words_of(place)));
+    format!(
+        "{what} {} for {}{of} (slot {}{place})",
+        attempt.path,
+        duration(attempt.running_for),
+        attempt.slot
+    )
+}
+
+/// `node 0: CPUs 0-3`, `CPU 4`.
+fn words_of(place: &Place) -> String {
+    let node = place.node.map_or_else(String::new, |node| format!("node {node}: "));
+    let cpus = if place.cpus.len() == 1 { "CPU" } else { "CPUs" };
+    format!("{node}{cpus} {}", place.cpus)
 }
 
 /// `412 of 1 000 done, 3 failed, 2 retried, 8 running`.
@@ -150,12 +165,17 @@ pub(crate) fn unknown(snapshot: &Snapshot) -> Option<&'static str> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use orchestrator_core::Timestamp;
-    use orchestrator_core::capacity::{Baseline, Bound, CapacityDecision};
+    use orchestrator_core::capacity::bottleneck::{Binding, BoundShare};
+    use orchestrator_core::capacity::control::{Allowed, Hold};
+    use orchestrator_core::capacity::{Baseline, Bound, CapacityDecision, PluginBound};
     use orchestrator_core::metrics::SystemSample;
-    use orchestrator_core::outlook::Forecast;
+    use orchestrator_core::outlook::{Accuracy, FirstEta, Forecast, Promise};
+    use orchestrator_core::placement::CpuSet;
+    use orchestrator_core::predict::AmountPrediction;
     use orchestrator_core::scheduler::Counts;
+    use orchestrator_core::scheduler::InputPath;
     use orchestrator_core::view::Eta;
+    use orchestrator_core::{AttemptId, SlotId, Timestamp};
     use std::time::Duration;
 
     /// A run in its middle.
@@ -197,6 +217,61 @@ pub(crate) mod tests {
             forecast: Forecast::default(),
             bound_by: Vec::new(),
             stopping: false,
+        }
+    }
+
+    /// The same run with everything in it that may be absent.
+    pub(crate) fn full_snapshot() -> Snapshot {
+        let amount = AmountPrediction { p50: 40.0, p95: 50.0 };
+        let each = Promise {
+            seconds: amount,
+            cpu_seconds: amount,
+            io_bytes: amount,
+            peak_bytes: amount,
+            output_bytes: Some(amount),
+        };
+        let bound = PluginBound {
+            instance: "resource_capacity".to_owned(),
+            capacity: Some(8),
+            reason: "cpu".to_owned(),
+            failed: false,
+        };
+        let run = snapshot();
+        Snapshot {
+            attempts: vec![RunningAttempt {
+                place: Some(Place { node: Some(1), cpus: CpuSet::parse("4-7").unwrap() }),
+                ..attempt_at_work()
+            }],
+            capacity: CapacityDecision {
+                bound: Bound::Law(Hold::Max { max: 8 }),
+                plugins: vec![bound],
+                allowed: Some(Allowed::default()),
+                ..run.capacity.clone()
+            },
+            forecast: Forecast {
+                input_bytes: Some(1),
+                each: Some(each),
+                output_bytes: Some(Bytes(1)),
+                first: run.eta.map(|eta| FirstEta { said_after: Duration::from_secs(3), eta }),
+                accuracy: Accuracy::default(),
+                relearned: 1,
+            },
+            bound_by: vec![BoundShare { binding: Binding::Limit, share: 1.0, sooner: 1.0 }],
+            ..run
+        }
+    }
+
+    fn attempt_at_work() -> RunningAttempt {
+        RunningAttempt {
+            attempt: AttemptId(7),
+            slot: SlotId(3),
+            path: InputPath::new(b"a.dat"),
+            running_for: Duration::from_secs(12),
+            expected_seconds: Some(AmountPrediction { p50: 40.0, p95: 50.0 }),
+            calibrating: false,
+            stopping: false,
+            frozen: false,
+            place: None,
         }
     }
 
@@ -252,6 +327,20 @@ pub(crate) mod tests {
              cpu 76 % of 80 %, memory 50 % of 75 %, disk 12 % of 90 %; ours 3.1 cores, 1.5 GiB; \
              1m 23s, ending early: nothing new is started"
         );
+    }
+
+    #[test]
+    fn a_running_attempt_says_where_it_runs_and_whether_it_stands_still() {
+        let free = attempt_at_work();
+        assert_eq!(attempt(&free), "running a.dat for 12 s of about 40 s (slot 3)");
+        let placed = |node, cpus: &str| RunningAttempt {
+            place: Some(Place { node, cpus: CpuSet::parse(cpus).unwrap() }),
+            frozen: true,
+            ..free.clone()
+        };
+        let whole = attempt(&placed(Some(1), "4-7"));
+        assert_eq!(whole, "frozen a.dat for 12 s of about 40 s (slot 3, node 1: CPUs 4-7)");
+        assert!(attempt(&placed(None, "5")).ends_with("(slot 3, CPU 5)"));
     }
 
     #[test]

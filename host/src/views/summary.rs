@@ -249,6 +249,8 @@ mod tests {
         assert_eq!(value["failures"][0], json!({"category": "exit_code", "count": 2}));
         assert_eq!((value["failed"].as_u64(), value["counts"]["failed"].as_u64()), (Some(2), Some(3)));
         assert_eq!(value["next"][1], "orchestrator run --retry-failed");
+        let with_its_parts = ["## run_finished", "## snapshot"];
+        crate::views::documented::says_all_of(&with_its_parts, &value);
     }
 
     #[test]
