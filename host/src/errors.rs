@@ -312,6 +312,13 @@ impl Failure {
             Self::AmbiguousTask { paths, .. } => Some(format!("write one of {}", paths.join(", "))),
             Self::Exists(_) => Some("--force replaces it".to_owned()),
             Self::NoCommand(_) => Some("`orchestrator --help` lists the commands".to_owned()),
+            Self::File { source, .. } => remedy(source).map(str::to_owned),
+            Self::State(StoreError::Io { source, .. }) if remedy(source).is_some() => remedy(source).map(str::to_owned),
+            Self::State(StoreError::Io { .. } | StoreError::Database { .. }) => Some(
+                "look at its permissions, at the space that is left and at the disk (`df`, `dmesg`), then try again: what was \
+                 recorded is safe"
+                    .to_owned(),
+            ),
             _ => None,
         }
     }
@@ -328,14 +335,40 @@ pub(crate) fn plugin_exit(failure: &InstanceFailure) -> Exit {
 /// A finding about the configuration; one that names no file to read gets the way to begin.
 fn config_report(finding: &Diagnostic) -> Report {
     let report = Report::from(finding);
-    let begin = finding.code == Code::UnreadableFile && finding.help.is_none() && finding.path.is_empty();
-    if begin {
-        return report.help(
+    if finding.help.is_some() {
+        return report;
+    }
+    match finding.code {
+        Code::UnreadableFile if is_forbidden(&finding.message) => {
+            report.help("change its permissions, or name another file")
+        }
+        Code::UnreadableFile if finding.path.is_empty() => report.help(
             "name a configuration (`orchestrator run FILE`), or let `orchestrator init` write one, or give \
              --input DIR --output DIR -- CMD",
-        );
+        ),
+        Code::YamlSyntax => report.help(
+            "compare its indentation, quotes and brackets with those of the lines above: keys of one section begin in \
+             the same column",
+        ),
+        _ => report,
     }
-    report
+}
+
+/// Whether a sentence about a file ends in the operating system's words for missing permissions: core hands on no more.
+fn is_forbidden(message: &str) -> bool {
+    message.ends_with(&io::Error::from(rustix::io::Errno::ACCESS).to_string())
+}
+
+/// What to do about a refusal of the operating system.
+fn remedy(error: &io::Error) -> Option<&'static str> {
+    Some(match error.kind() {
+        io::ErrorKind::PermissionDenied => "change its permissions, or name another place",
+        io::ErrorKind::ReadOnlyFilesystem => "mount that file system writable, or name another place",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space there, then try again",
+        io::ErrorKind::NotFound => "correct the path, or create what is missing",
+        io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => "correct the path",
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

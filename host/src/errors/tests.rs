@@ -76,6 +76,22 @@ fn a_missing_configuration_says_how_to_begin() {
 }
 
 #[test]
+fn what_is_shut_broken_or_full_is_said_with_its_own_remedy() {
+    let shut = failure("config.yaml", "binary: {\n").reports()[0].human(Style::PLAIN, 100);
+    assert!(shut.contains("help:") && shut.contains("indentation"), "{shut}");
+    let forbidden = io::Error::from(rustix::io::Errno::ACCESS);
+    assert!(is_forbidden(&format!("cannot read c.yaml: {forbidden}")) && !is_forbidden("cannot read c.yaml"));
+    let told = |errno| {
+        let source = io::Error::from(errno);
+        let path = "/d/state.db.new".into();
+        Failure::State(StoreError::Io { action: "write", path, source }).reports()[0].help.clone().unwrap()
+    };
+    assert!(told(rustix::io::Errno::NOSPC).contains("free some space"));
+    assert!(told(rustix::io::Errno::ROFS).contains("writable"));
+    assert!(told(rustix::io::Errno::IO).contains("dmesg"));
+}
+
+#[test]
 fn sentences_name_the_remedy() {
     let failure = Failure::UnknownTask { name: "bda.dat".to_owned(), like: vec!["bad.dat".to_owned()] };
     assert_eq!(

@@ -14,6 +14,10 @@ use crate::compose::files_options;
 use crate::exit::Exit;
 
 const KEY: &str = "input.files_directory";
+/// What to do about a directory that is not one.
+const NAME: &str = "name the directory of the files to work on";
+/// What to do about one that is shut.
+const OPEN: &str = "change its permissions (reading a directory takes r and x), or name another directory";
 /// Unreadable entries that are told of by name.
 const NAMED: usize = 5;
 
@@ -22,20 +26,17 @@ pub(super) fn check(config: &Config, depth: Depth, findings: &mut Findings<'_>) 
     let directory = &config.input.files_directory;
     let shown = directory.display();
     let wrong = match fs::metadata(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Some(format!("{shown} does not exist")),
-        Err(error) => Some(format!("{shown} cannot be read: {error}")),
-        Ok(data) if !data.is_dir() => Some(format!("{shown} is not a directory")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Some((format!("{shown} does not exist"), NAME))
+        }
+        Err(error) => Some((format!("{shown} cannot be read: {error}"), OPEN)),
+        Ok(data) if !data.is_dir() => Some((format!("{shown} is not a directory"), NAME)),
         Ok(_) => access(directory, Access::READ_OK | Access::EXEC_OK)
             .err()
-            .map(|error| format!("{shown} cannot be read: {}", io::Error::from(error))),
+            .map(|error| (format!("{shown} cannot be read: {}", io::Error::from(error)), OPEN)),
     };
-    if let Some(message) = wrong {
-        findings.error(
-            Exit::Config,
-            KEY,
-            &message,
-            Some("name the directory of the files to work on".to_owned()),
-        );
+    if let Some((message, help)) = wrong {
+        findings.error(Exit::Config, KEY, &message, Some(help.to_owned()));
         return None;
     }
     let options = files_options(config, Arc::new(|_| false));

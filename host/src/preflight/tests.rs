@@ -100,6 +100,38 @@ fn an_empty_directory_is_nothing_to_do_and_a_missing_one_an_error() {
 }
 
 #[test]
+fn results_among_the_inputs_are_warned_of_only_where_the_next_run_would_take_them() {
+    let folder = folder(1);
+    let text = |pattern: &str, more: &str| {
+        let input = format!("{{files_directory: in, file_pattern: '{pattern}'{more}}}");
+        let output = "{directory: in, file_suffix: .out}";
+        config("sh", "").replace("{files_directory: in}", &input).replace("{directory: out/deep}", output)
+    };
+    let warned = |pattern, more| {
+        let said = said(&checked(folder.path(), &text(pattern, more)));
+        said.contains("the next run would work on them")
+    };
+    assert!(warned("*", "") && warned("?*", ""));
+    assert!(!warned("*.dat", ""), "a result is called x.dat.out");
+    assert!(!warned("*", ", exclude: ['*.out']"));
+    fs::create_dir(folder.path().join("in/deep")).unwrap();
+    let below = |recursive| {
+        let text =
+            text("*", recursive).replace("directory: in, file_suffix", "directory: in/deep, file_suffix");
+        said(&checked(folder.path(), &text)).contains("the next run would work on them")
+    };
+    assert!(below(", recursive: true") && !below(""));
+}
+
+#[test]
+fn what_is_in_the_way_of_outputs_is_to_be_moved_and_not_opened() {
+    let folder = folder(1);
+    fs::write(folder.path().join("out"), "in the way").unwrap();
+    let said = said(&checked(folder.path(), &config("sh", "")));
+    assert!(said.contains("move that file away") && !said.contains("permissions"), "{said}");
+}
+
+#[test]
 fn an_output_directory_below_a_file_cannot_be_made() {
     let folder = folder(1);
     fs::write(folder.path().join("out"), "in the way").unwrap();

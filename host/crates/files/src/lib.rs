@@ -23,4 +23,4 @@ pub use error::FilesError;
 pub use layout::FilesHandle;
 pub use local::LocalFiles;
 pub use options::{Check, Durability, FilesOptions, Known};
-pub use survey::{SurveyError, survey};
+pub use survey::{SurveyError, selects, survey};

@@ -37,6 +37,14 @@ pub fn survey(options: &FilesOptions, enough: u64) -> Result<ScanReport, SurveyE
     walk.run(&mut Batches::new(&count)).map_err(|error| SurveyError::Directory(error.into()))
 }
 
+/// Whether a scan would take a file of this name, at the top of the input directory, for an input; false where the pattern cannot
+/// be read.
+#[must_use]
+pub fn selects(options: &FilesOptions, name: &[u8]) -> bool {
+    Selector::new(&options.pattern, &options.exclude, options.recursive)
+        .is_ok_and(|selector| selector.selects(name, name))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
