@@ -158,7 +158,7 @@ pub(crate) struct Composed {
     pub(crate) remark: Option<String>,
 }
 
-/// Builds all rooms of a run.
+/// Builds all rooms of a run. `suspend` stops this process until somebody lets it go on.
 ///
 /// # Errors
 /// A room cannot be opened; a class that no library exports, or a required plugin that cannot be started.
@@ -169,6 +169,7 @@ pub(crate) fn compose(
     state: OpenState,
     wishes: Wishes,
     subscribers: Vec<Box<dyn Subscriber>>,
+    suspend: Box<dyn Fn() + Send>,
 ) -> Result<Composed, Failure> {
     let (inbox, sinks) = channel();
     let specs = crate::plugins::specs(&config.plugins, catalog);
@@ -221,7 +222,7 @@ pub(crate) fn compose(
         clock: Box::new(clock),
         subscribers,
     };
-    let settings = settings(config, program, state_id, run);
+    let settings = settings(config, program, state_id, run, suspend);
     let scheduler = Scheduler::new(policy, restored);
     let plugins = control;
     Ok(Composed {
@@ -260,7 +261,13 @@ fn executor_options(config: &Config) -> Options {
     }
 }
 
-fn settings(config: &Config, program: &Path, state_id: String, run: RunId) -> Settings {
+fn settings(
+    config: &Config,
+    program: &Path,
+    state_id: String,
+    run: RunId,
+    suspend_self: Box<dyn Fn() + Send>,
+) -> Settings {
     let mut resolved = config.clone();
     resolved.binary.path = program.to_path_buf();
     let launch = LaunchSettings {
@@ -292,7 +299,7 @@ fn settings(config: &Config, program: &Path, state_id: String, run: RunId) -> Se
             // The first reading of the machine brings it, early enough for what is placed later, or told to be.
             Placement::Auto | Placement::None => Topology::default(),
         },
-        suspend_self: Box::new(crate::signals::suspend_self),
+        suspend_self,
     }
 }
 

@@ -8,11 +8,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::style::{self, Style};
 
+/// A terminal may take so long to lose the block.
+const PATIENCE: Duration = Duration::from_millis(500);
 /// Messages that may wait for the terminal.
 const QUEUE: usize = 4096;
 
@@ -21,6 +24,8 @@ enum Message {
     Text(String),
     /// The lines of the block; none removes it.
     Block(Vec<String>),
+    /// Somebody waits until all that was sent before is written.
+    Written(SyncSender<()>),
 }
 
 /// Standard error. Cheap to clone; all clones are one.
@@ -69,6 +74,20 @@ impl Console {
         self.send(Message::Block(lines));
     }
 
+    /// Removes the block and waits until that is written, or for [`PATIENCE`] where the terminal takes nothing: what others write
+    /// next, such as a shell while the process is stopped, is not taken for the block's lines later.
+    pub(crate) fn hide(&self) {
+        self.block(Vec::new());
+        self.settle();
+    }
+
+    /// Waits until what was sent is written.
+    fn settle(&self) {
+        let (sender, written) = sync_channel(1);
+        self.send(Message::Written(sender));
+        let _late = written.recv_timeout(PATIENCE);
+    }
+
     /// Removes the block and waits until everything is written. What is said later is written at once.
     pub(crate) fn close(&self) {
         self.block(Vec::new());
@@ -108,11 +127,13 @@ struct Screen<W> {
     block: Vec<String>,
     /// How wide the terminal is now, where it breaks lines anew when it is made narrower; `None` where it cuts them off.
     columns: Option<fn() -> usize>,
+    /// Those who wait until it is written.
+    waiting: Vec<SyncSender<()>>,
 }
 
 impl<W: Write> Screen<W> {
     fn new(out: W, columns: Option<fn() -> usize>) -> Self {
-        Self { out, shown: Vec::new(), block: Vec::new(), columns }
+        Self { out, shown: Vec::new(), block: Vec::new(), columns, waiting: Vec::new() }
     }
 
     fn run(mut self, messages: &Receiver<Message>) {
@@ -123,6 +144,9 @@ impl<W: Write> Screen<W> {
                 self.take(next, &mut text);
             }
             self.draw(&text);
+            for waits in self.waiting.drain(..) {
+                let _gone = waits.try_send(());
+            }
         }
     }
 
@@ -130,6 +154,7 @@ impl<W: Write> Screen<W> {
         match message {
             Message::Text(more) => text.push_str(&more),
             Message::Block(lines) => self.block = lines,
+            Message::Written(waits) => self.waiting.push(waits),
         }
     }
 
@@ -243,6 +268,21 @@ mod tests {
         assert_eq!(moves_up(|| 30, Some(|| 20)), "\x1b[4A", "what was cut at 30 is no longer than that");
         assert_eq!(moves_up(|| 20, Some(|| 80)), "\x1b[3A");
         assert_eq!(moves_up(|| 80, None), "\x1b[3A", "where lines are cut off, none is broken");
+    }
+
+    #[test]
+    fn a_hidden_block_is_gone_at_once_and_the_next_one_erases_nothing() {
+        let sheet = Sheet::default();
+        let console = Console::over(sheet.clone(), Style::PLAIN, None);
+        let drawn = |text: &str| {
+            console.block(vec![text.to_owned()]);
+            console.settle();
+            String::from_utf8(std::mem::take(&mut *sheet.0.lock().unwrap())).unwrap()
+        };
+        assert_eq!(drawn("50 %"), "\x1b[?7l50 %\n\x1b[?7h");
+        console.hide();
+        assert_eq!(std::mem::take(&mut *sheet.0.lock().unwrap()), b"\x1b[1A\r\x1b[J");
+        assert_eq!(drawn("60 %"), "\x1b[?7l60 %\n\x1b[?7h");
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::preflight::{self, Depth};
 use crate::reload::Reload;
 use crate::report::Report;
 use crate::session::Session;
-use crate::signals::Signals;
+use crate::signals::{self, Signals};
 use crate::views::{self, PluginWatch, RunFacts};
 
 /// Works through the input files.
@@ -64,7 +64,12 @@ fn go(selection: &Selection, wishes: Wishes, session: &Session) -> Result<Exit, 
     let watch = facts.plugins.clone();
     let mut views = views::for_run(session, facts);
     let subscribers = std::mem::take(&mut views.subscribers);
-    let outcome = compose(config, &catalog, &program, state, wishes, subscribers)
+    let console = session.console.clone();
+    let suspend = Box::new(move || {
+        console.hide();
+        signals::suspend_self();
+    });
+    let outcome = compose(config, &catalog, &program, state, wishes, subscribers, suspend)
         .inspect(|composed| watch.begin(composed.plugins.clone()))
         .and_then(|composed| perform(composed, config, selection, session));
     let (mut end, guard) = match outcome {
