@@ -60,7 +60,9 @@ impl Lawful {
         self.attempts.get(task).copied().flatten()
     }
 
-    fn end(&mut self, now: f64, task: usize, ending: Ending, used: Used) {
+    fn end(&mut self, now: f64, ended: &Ended, ending: Ending) {
+        let Ended { task, peak, cpu, io, .. } = *ended;
+        let used = Used { peak: peak * GIGABYTE, cpu, io: io * MEGABYTE };
         if let Some(attempt) = self.attempts.get_mut(task).and_then(Option::take) {
             self.control.ended(at(now), attempt, ending, used);
         }
@@ -144,12 +146,10 @@ impl Governor for Lawful {
     }
 
     fn ended(&mut self, view: &View<'_>, ended: &Ended) {
-        let Ended { peak, cpu, io, .. } = *ended;
-        let used = Used { peak: peak * GIGABYTE, cpu, io: io * MEGABYTE };
-        self.end(view.now, ended.task, Ending::Completed, used);
+        self.end(view.now, ended, Ending::Completed);
     }
 
-    fn out_of_memory(&mut self, view: &View<'_>, task: usize) {
-        self.end(view.now, task, Ending::OutOfMemory, Used::default());
+    fn out_of_memory(&mut self, view: &View<'_>, killed: &Ended) {
+        self.end(view.now, killed, Ending::OutOfMemory);
     }
 }

@@ -98,9 +98,9 @@ pub trait Governor {
     fn ended(&mut self, view: &View<'_>, ended: &Ended) {
         let _ = (view, ended);
     }
-    /// The kernel killed a task for want of memory; it is put back in front of the queue.
-    fn out_of_memory(&mut self, view: &View<'_>, task: usize) {
-        let _ = (view, task);
+    /// The kernel killed a task for want of memory; it is put back in front of the queue. Of what it used only that so far.
+    fn out_of_memory(&mut self, view: &View<'_>, killed: &Ended) {
+        let _ = (view, killed);
     }
 }
 
@@ -266,7 +266,9 @@ impl Simulation<'_> {
             self.used -= killed.rss;
             self.queue.push(killed.task);
             self.outcome.out_of_memory += 1;
-            governor.out_of_memory(&self.view(), killed.task);
+            let Running { task, since, rss, cpu, io, .. } = killed;
+            let killed = Ended { task, wall: self.now - since, peak: rss, cpu, io };
+            governor.out_of_memory(&self.view(), &killed);
         }
     }
 

@@ -108,7 +108,7 @@ impl Control {
             (self.unknown(candidate) + need.mean, UNKNOWN_LIMIT * allowed)
         };
         if self.others + wanted <= of {
-            return Ok(());
+            return if knows { self.survives(candidate, &need) } else { Ok(()) };
         }
         let ours = if knows { self.forecast.peak(self.caution()) } else { self.unknown(candidate) };
         Err(Hold::Memory { reserved: bytes(self.others + ours), next: bytes(need.mean), of: bytes(of) })
@@ -193,6 +193,6 @@ impl Control {
     }
 }
 
-fn bytes(value: f64) -> Bytes {
+pub(super) fn bytes(value: f64) -> Bytes {
     Bytes(value.max(0.0) as u64)
 }

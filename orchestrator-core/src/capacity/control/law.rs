@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::cpu::CpuBound;
+use super::extremes::Extremes;
 use super::fleet::{Fleet, FrozenFor, Member};
 use super::forecast::Forecast;
 use super::growth::{Growth, Life};
@@ -68,6 +69,7 @@ pub struct Control {
     pub(super) kinds: KindLaw,
     pub(super) growth: Growth,
     pub(super) forecast: Forecast,
+    pub(super) extremes: Extremes,
     pub(super) cpu: CpuBound,
     pub(super) progress: Progress,
     pub(super) knees: KneeFinder,
@@ -116,6 +118,7 @@ impl Control {
             kinds: KindLaw::default(),
             growth: Growth::default(),
             forecast: Forecast::default(),
+            extremes: Extremes::default(),
             cpu: CpuBound::default(),
             progress: Progress::default(),
             knees: KneeFinder::default(),
@@ -240,6 +243,7 @@ impl Control {
             Ending::Completed => self.completed(now, &member, used),
             Ending::OutOfMemory => {
                 self.vigilance.killed();
+                self.note_killed(used.peak.max(seen.rss), &member.need);
                 let raised = self.raised.entry(member.candidate.task).or_insert(1.0);
                 *raised *= AFTER_OOM;
             }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `cpu` | how many keep the cores busy up to the threshold, beside what others use |
 //! | `size_law`, `growth`, `forecast` | whether one more fits the memory, now and when the peaks come |
+//! | `extremes` | where something was killed: whether two of the largest would be killed that grow faster than can be seen |
 //! | `kinds` | by what kinds of input differ: the pieces above learn results divided by it |
 //! | `progress`, `history`, `knee`, `limit` | how many at once still help |
 //! | `vigilance` | how much more caution about memory than asked for, from what it was worth so far |
@@ -20,6 +21,7 @@ mod admit;
 mod backfill;
 mod cpu;
 mod decision;
+mod extremes;
 mod fleet;
 mod forecast;
 mod growth;

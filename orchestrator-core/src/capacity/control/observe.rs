@@ -145,6 +145,7 @@ impl Control {
             for (member, need) in self.fleet.values_mut().zip(needs) {
                 member.need = need;
             }
+            self.look_for_extremes();
         }
         for member in self.fleet.values_mut() {
             let Some(seen) = member.seen else { continue };
