@@ -25,6 +25,12 @@ const LATELY_WALLS: f64 = 3.0;
 /// What was seen so many completed tasks ago says nothing any more: where all stands still time does not count.
 const FORGET_DONE: f64 = 400.0;
 const UNLIKE: f64 = 1.6;
+/// What keeps less than this share of a core busy each, and moves more bytes than so many a second each, is bound by the disk.
+const IDLE: f64 = 0.1;
+const MOVES: f64 = 1e5;
+/// Of fewer such ones so many seconds must have been seen; one standard error is enough besides (2.5 of them left universes 1001 to
+/// 1150, 3001 to 3200 and 7001 to 7200 slower by 0.001 on average).
+const SEEN: f64 = 2.0;
 /// A comparison with a larger standard error says nothing.
 const LARGEST_ERROR: f64 = 0.35;
 
@@ -168,6 +174,26 @@ impl History {
         gains.max_by(|a, b| a.gain.total_cmp(&b.gain))
     }
 
+    /// A smaller concurrency at which clearly more bytes were moved than are now, where what runs does nothing else: a disk that
+    /// suffers from company. Says so also where tasks are so unlike that nothing else about their progress can be believed.
+    pub(super) fn more_moved(&self, now: f64, running: f64, wall: f64) -> Option<Better> {
+        let present = (*self.levels.get(place(running))?)?;
+        let (io, cpu) = (present.rate.io / running, present.rate.cpu / running);
+        if present.seconds < wall.clamp(6.0, 0.8 * MEMORY) || cpu > IDLE || io < MOVES {
+            return None;
+        }
+        let fewer = self.levels[..place(running)].iter().flatten().filter(|level| {
+            FEWER * level.running <= present.running && now - level.last <= FORGET && level.seconds >= SEEN
+        });
+        let gains = fewer.filter_map(|level| {
+            let error = level.error(UNLIKE, wall).hypot(present.error(UNLIKE, wall));
+            let gain = level.rate.io / present.rate.io;
+            (error <= LARGEST_ERROR && gain > 1.0 + FASTER + error)
+                .then_some(Better { running: level.running, gain })
+        });
+        gains.max_by(|a, b| a.gain.total_cmp(&b.gain))
+    }
+
     /// A smaller concurrency at which clearly more was done than is now, with `running`; the best of them. `wall` is a
     /// usual run time: what was seen for a shorter time is no full cycle of work.
     pub(super) fn better(&self, now: f64, running: f64, measure: &Measure, wall: f64) -> Option<Better> {
@@ -203,6 +229,24 @@ mod tests {
         history.add(30.0 + seconds, 50.0, Rate::default(), seconds);
         history.completed(50.0, then * seconds, seconds, 5.0);
         history.more_done(50.0, 5.0)
+    }
+
+    /// Five move 500 MB in a second; then fifty move `then`, and each keeps so much of a core busy.
+    fn moved(then: f64, cpu: f64, seconds: f64) -> Option<Better> {
+        let mut history = History::default();
+        history.add(40.0, 5.0, Rate { io: 5e8, cpu: 0.1, speed: None }, 40.0);
+        history.add(40.0 + seconds, 50.0, Rate { io: then, cpu: 50.0 * cpu, speed: None }, seconds);
+        history.more_moved(40.0 + seconds, 50.0, 1.0)
+    }
+
+    #[test]
+    fn a_disk_that_moves_less_for_many_than_for_few_is_jammed() {
+        let jam = moved(1e8, 0.01, 20.0).unwrap();
+        assert!(jam.running == 5.0 && (4.9..5.1).contains(&jam.gain), "{jam:?}");
+        assert!(moved(4.5e8, 0.01, 20.0).is_none(), "about as much");
+        assert!(moved(1e8, 0.5, 20.0).is_none(), "they compute");
+        assert!(moved(1e6, 0.01, 20.0).is_none(), "they wait");
+        assert!(moved(1e8, 0.01, 2.0).is_none(), "for a moment");
     }
 
     #[test]

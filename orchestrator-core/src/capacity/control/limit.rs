@@ -263,6 +263,7 @@ impl ThroughputLimit {
             .history
             .better(moment.now, epoch.running, &measure, wall.unwrap_or(UNKNOWN_WALL))
             .or_else(|| self.history.more_done(epoch.running, wall.unwrap_or(UNKNOWN_WALL)))
+            .or_else(|| self.history.more_moved(moment.now, epoch.running, wall.unwrap_or(UNKNOWN_WALL)))
             .filter(|_| epoch.running > JUDGED_ABOVE);
         if let Some(fewer) = fewer {
             self.congested(moment, fewer, epoch);
