@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::forecast::Course;
+use super::forecast::{Course, Rest};
 use super::law::Control;
 use super::reading::Candidate;
 use crate::{TaskId, Timestamp};
@@ -86,7 +86,8 @@ impl Control {
 
     /// How the memory of a task is expected to go that starts now.
     pub(super) fn course_of(&self, candidate: Candidate) -> Course {
-        Course::new(&self.need(candidate), 0.0, self.wall(candidate).map(|wall| (0.0, wall)))
+        let rest = self.run_time(candidate).map(|left| Rest { share: 0.0, left });
+        Course::new(&self.need(candidate), 0.0, rest)
     }
 }
 

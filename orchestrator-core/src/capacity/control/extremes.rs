@@ -94,7 +94,7 @@ impl Control {
     }
 
     fn is_quick(&self, candidate: Candidate) -> bool {
-        self.wall(candidate).is_none_or(|wall| wall <= QUICK)
+        self.run_time(candidate).is_none_or(|usual| usual.seconds <= QUICK)
     }
 }
 

@@ -6,18 +6,22 @@
 //! and end later than expected.
 
 use super::growth::Growth;
+use super::progress::RunTime;
 use super::size_law::Need;
 
 /// Moments that are looked at: those just before an expected end, and so many seconds from now.
 const MOMENTS: usize = 24;
 const SOON: [f64; 3] = [3.0, 6.0, 12.0];
-/// A task is taken to be done with its remaining work in this share of the expected time as far as growth goes …
-const GROWS_WITHIN: f64 = 0.8;
-/// … and to end after this multiple of it, and this many seconds; those of short ones are as much as they take and half a
-/// second.
-const ENDS_AFTER: f64 = 1.25;
-const ENDS_LATER: f64 = 2.0;
+/// A task may be late by two deviations of its run time, as a share of what it has left: at least and at most this, and at most
+/// before anything is known of it. It may be early by as much: then it has grown to its peak sooner.
+const LATE: (f64, f64) = (0.1, 0.25);
+/// It ends so many seconds later besides, and so many more for each share that it may be late by; a short one by no more than it
+/// takes and half a second.
 const LATER_AT_LEAST: f64 = 0.5;
+const LATER_EACH: f64 = 10.0;
+/// Where one is late while others are early, the errors are independent and add in quadrature: beside all by which the others are
+/// early, so much of its own counts.
+const BOTH: f64 = std::f64::consts::SQRT_2 - 1.0;
 
 /// A task that has outgrown its need is expected to grow on by at most this share.
 const OVERGROWTH: f64 = 0.3;
@@ -39,25 +43,38 @@ pub(super) struct Course {
     share: f64,
     /// Seconds that the rest is expected to take; infinite if unknown.
     left: f64,
+    /// By which share of them it may be late.
+    late: f64,
+}
+
+/// What a task still has to do.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rest {
+    /// Share of its work done.
+    pub(super) share: f64,
+    /// How long the rest takes.
+    pub(super) left: RunTime,
 }
 
 impl Course {
-    /// A task that uses `rss` bytes now, with a `share` of its work done and the rest to take `left` seconds; `None` if
-    /// unknown: its peak may come at any time, and nobody knows when it ends.
-    pub(super) fn new(need: &Need, rss: f64, rest: Option<(f64, f64)>) -> Self {
-        let (share, left) = rest.unwrap_or((1.0, f64::INFINITY));
+    /// A task that uses `rss` bytes now and has that left to do; `None` if unknown: its peak may come at any time, and nobody
+    /// knows when it ends.
+    pub(super) fn new(need: &Need, rss: f64, rest: Option<Rest>) -> Self {
+        let (share, left, error) = rest
+            .map_or((1.0, f64::INFINITY, LATE.1), |rest| (rest.share, rest.left.seconds, rest.left.error));
+        let late = (2.0 * error).clamp(LATE.0, LATE.1);
         let mut need = *need;
         if rss > need.mean {
             need.mean = rss * (1.0 + OVERGROWTH * (need.own / need.mean.max(1.0)).min(1.0));
             need.own *= 0.5;
             need.common *= 0.5;
         }
-        Self { need, rss, share, left }
+        Self { need, rss, share, left, late }
     }
 
     /// Whether it has ended when those have that the forecast takes to end at that moment, even if it is late and they are not.
     pub(super) fn ends_before(&self, moment: f64) -> bool {
-        moment.is_finite() && ENDS_AFTER * self.ends() <= moment - ENDS_LATER
+        moment.is_finite() && (1.0 + self.late) * self.ends() <= moment - self.later()
     }
 
     /// The most that it needs at any time, bytes.
@@ -65,13 +82,23 @@ impl Course {
         self.need.mean.max(self.rss) + caution.own * self.need.own + caution.common * self.need.common
     }
 
+    /// By how many seconds it may be late however short it is.
+    fn later(&self) -> f64 {
+        LATER_AT_LEAST + LATER_EACH * (self.late - LATE.0)
+    }
+
     fn ends(&self) -> f64 {
-        self.left * ENDS_AFTER + (LATER_AT_LEAST + self.left).min(ENDS_LATER)
+        self.left * (1.0 + self.late) + (LATER_AT_LEAST + self.left).min(self.later())
+    }
+
+    /// Seconds within which it may have grown to its peak.
+    fn grows_within(&self) -> f64 {
+        self.left / (1.0 + self.late)
     }
 
     /// When it has its peak at the latest, and still runs: from, to.
     fn at_peak(&self) -> (f64, f64) {
-        (self.left * GROWS_WITHIN, self.ends())
+        (self.grows_within(), self.ends())
     }
 
     /// What it needs at a moment, as a share of its peak; `None` when it has ended.
@@ -82,7 +109,7 @@ impl Course {
         if !self.left.is_finite() {
             return Some(1.0);
         }
-        let grown = at / (self.left * GROWS_WITHIN).max(1e-9);
+        let grown = at / self.grows_within().max(1e-9);
         let share = self.share + (1.0 - self.share) * grown.min(1.0);
         let most = growth.in_proportion(self.rss, self.share, share);
         Some(growth.upper(share).min(most.map_or(1.0, |most| most / self.need.mean.max(1.0))))
@@ -192,7 +219,20 @@ impl Forecast {
 
     /// The largest sum to come with one more task, bytes.
     pub(super) fn with(&self, course: &Course, growth: &Growth, caution: Caution) -> f64 {
-        largest(&self.moments, course, growth, caution)
+        if self.courses.len() + SOON.len() > MOMENTS {
+            return largest(&self.moments, course, growth, caution);
+        }
+        // All ends are looked at, and until each of them all that run only grow: the most is used just before one, or before its
+        // own, which is heard of at once.
+        let ends = course.left * (1.0 + BOTH * course.late);
+        let own = moment(ends, &self.courses, growth);
+        let before = self.moments.partition_point(|moment| moment.at <= ends);
+        let with = |moment: &Moment| {
+            let mut with = *moment;
+            with.add(course, growth);
+            with.total(caution)
+        };
+        self.moments[..before].iter().chain([&own]).map(with).fold(0.0, f64::max)
     }
 
     /// Seconds until one more task fits below `limit`, at the earliest, and what is free below that then, bytes. Infinite where
@@ -242,6 +282,10 @@ mod tests {
         Need { mean, own: 1.0, common: 0.5 }
     }
 
+    fn rest(share: f64, seconds: f64) -> Option<Rest> {
+        Some(Rest { share, left: RunTime { seconds, error: 0.2 } })
+    }
+
     /// A task uses as much of its peak as it has done of its work.
     fn linear() -> Growth {
         let mut growth = Growth::default();
@@ -265,8 +309,8 @@ mod tests {
     fn peaks_that_do_not_meet_share_memory() {
         let growth = linear();
         // One is nearly done, one has just begun.
-        let late = Course::new(&need(10.0), 9.0, Some((0.9, 5.0)));
-        let fresh = Course::new(&need(10.0), 0.0, Some((0.0, 50.0)));
+        let late = Course::new(&need(10.0), 9.0, rest(0.9, 5.0));
+        let fresh = Course::new(&need(10.0), 0.0, rest(0.0, 50.0));
         let together = Forecast::new(&[late], &growth).with(&fresh, &growth, NONE);
         assert!((10.0..16.0).contains(&together), "{together}");
         // Both in step: their peaks meet.
@@ -278,8 +322,21 @@ mod tests {
     }
 
     #[test]
+    fn the_better_run_times_are_known_the_closer_peaks_may_follow_each_other() {
+        let growth = linear();
+        let with = |error| {
+            let rest = |seconds| Some(Rest { share: 0.0, left: RunTime { seconds, error } });
+            let large = Course::new(&need(10.0), 0.0, rest(100.0));
+            let short = Course::new(&need(10.0), 0.0, rest(60.0));
+            Forecast::new(&[large], &growth).with(&short, &growth, NONE)
+        };
+        let (sure, unsure, unknown) = (with(0.01), with(0.1), with(1.0));
+        assert!(sure < unsure && unsure < unknown && unknown == with(2.0), "{sure} {unsure} {unknown}");
+    }
+
+    #[test]
     fn what_fits_at_no_time_waits_until_it_is_alone() {
-        let short = Course::new(&need(5.0), 5.0, Some((0.5, 1.0)));
+        let short = Course::new(&need(5.0), 5.0, rest(0.5, 1.0));
         let forecast = Forecast::new(&[short], &Growth::default());
         let (after, spare) =
             forecast.room_for(&Course::new(&need(50.0), 0.0, None), &Growth::default(), NONE, 20.0);
@@ -290,7 +347,7 @@ mod tests {
     fn what_has_ended_leaves_nothing_to_wait_for() {
         let growth = linear();
         let [short, long] = [1.0, 9.0]
-            .map(|left| Course::new(&Need { mean: 0.3, own: 0.1, common: 0.1 }, 0.1, Some((0.0, left))));
+            .map(|left| Course::new(&Need { mean: 0.3, own: 0.1, common: 0.1 }, 0.1, rest(0.0, left)));
         let mut forecast = Forecast::new(&[short, short, short, long, long], &growth);
         let head = Course::new(&need(50.0), 0.0, None);
         let before = forecast.room_for(&head, &growth, NONE, 20.0).0;
@@ -305,22 +362,22 @@ mod tests {
     #[test]
     fn what_ends_before_a_peak_comes_does_not_wait_for_it() {
         // A tenth of it took two seconds and a hundredth of what it is said to need; nobody knows how it grows.
-        let large = Course::new(&need(1000.0), 10.0, Some((0.1, 18.0)));
+        let large = Course::new(&need(1000.0), 10.0, rest(0.1, 18.0));
         let forecast = Forecast::new(&[large], &Growth::default());
-        let short = Course::new(&need(5.0), 0.0, Some((0.0, 0.2)));
-        let long = Course::new(&need(5.0), 0.0, Some((0.0, 30.0)));
+        let short = Course::new(&need(5.0), 0.0, rest(0.0, 0.2));
+        let long = Course::new(&need(5.0), 0.0, rest(0.0, 30.0));
         assert_eq!(forecast.peak(NONE), 110.0, "in proportion to its work, and a tenth more");
         assert!(forecast.with(&short, &Growth::default(), NONE) < 60.0);
         assert!(forecast.with(&long, &Growth::default(), NONE) > 110.0);
         // With nothing done yet it may need all of it at once.
-        let fresh = Forecast::new(&[Course::new(&need(1000.0), 0.0, Some((0.0, 20.0)))], &Growth::default());
+        let fresh = Forecast::new(&[Course::new(&need(1000.0), 0.0, rest(0.0, 20.0))], &Growth::default());
         assert_eq!(fresh.with(&short, &Growth::default(), NONE), 1005.0);
     }
 
     #[test]
     fn starting_is_adding() {
         let growth = linear();
-        let course = Course::new(&need(10.0), 0.0, Some((0.0, 50.0)));
+        let course = Course::new(&need(10.0), 0.0, rest(0.0, 50.0));
         let mut forecast = Forecast::new(&[course], &growth);
         let with = forecast.with(&course, &growth, NONE);
         forecast.add(&course, &growth);
@@ -331,7 +388,7 @@ mod tests {
     fn what_comes_and_goes_between_two_moments_counts_with_its_peak() {
         let growth = linear();
         // It ends before the first moment that is looked at anyway.
-        let short = Course::new(&need(10.0), 0.0, Some((0.0, 0.6)));
+        let short = Course::new(&need(10.0), 0.0, rest(0.0, 0.6));
         let mut forecast = Forecast::new(&[], &growth);
         for running in 1..=5 {
             assert_eq!(forecast.with(&short, &growth, NONE), 10.0 * f64::from(running));

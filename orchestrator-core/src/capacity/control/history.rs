@@ -28,8 +28,7 @@ const UNLIKE: f64 = 1.6;
 /// What keeps less than this share of a core busy each, and moves more bytes than so many a second each, is bound by the disk.
 const IDLE: f64 = 0.1;
 const MOVES: f64 = 1e5;
-/// Of fewer such ones so many seconds must have been seen; one standard error is enough besides (2.5 of them left universes 1001 to
-/// 1150, 3001 to 3200 and 7001 to 7200 slower by 0.001 on average).
+/// Of fewer such ones so many seconds must have been seen.
 const SEEN: f64 = 2.0;
 /// A comparison with a larger standard error says nothing.
 const LARGEST_ERROR: f64 = 0.35;
@@ -188,7 +187,7 @@ impl History {
         let gains = fewer.filter_map(|level| {
             let error = level.error(UNLIKE, wall).hypot(present.error(UNLIKE, wall));
             let gain = level.rate.io / present.rate.io;
-            (error <= LARGEST_ERROR && gain > 1.0 + FASTER + error)
+            (error <= LARGEST_ERROR && gain > 1.0 + FASTER + ERRORS * error)
                 .then_some(Better { running: level.running, gain })
         });
         gains.max_by(|a, b| a.gain.total_cmp(&b.gain))

@@ -3,7 +3,7 @@
 //! it. When factors change all results are learned anew, which costs as much as one more fit.
 
 use super::law::Control;
-use super::progress::{KEPT, Progress};
+use super::progress::{KEPT, Progress, RunTime};
 use super::reading::Candidate;
 use super::size_law::{Need, SizeLaw};
 use super::state::Completed;
@@ -109,9 +109,10 @@ impl Control {
         Some(Need { mean: times * need.mean, own: times * need.own, common: times * need.common })
     }
 
-    /// How long a task takes, s; `None` before enough is known.
-    pub(super) fn wall(&self, candidate: Candidate) -> Option<f64> {
-        Some(self.kinds.of(candidate.kind).wall * self.progress.wall(candidate.input)?)
+    /// How long a task takes; `None` before enough is known.
+    pub(super) fn run_time(&self, candidate: Candidate) -> Option<RunTime> {
+        let usual = self.progress.run_time(candidate.input)?;
+        Some(RunTime { seconds: self.kinds.of(candidate.kind).wall * usual.seconds, ..usual })
     }
 }
 

@@ -1,10 +1,10 @@
 //! The law looks: a reading of the machine and of what runs.
 
 use super::fleet::{Member, Seen, active};
-use super::forecast::{Course, Forecast};
+use super::forecast::{Course, Forecast, Rest};
 use super::law::Control;
 use super::limit::Moment;
-use super::progress::Rate;
+use super::progress::{Rate, RunTime};
 use super::reading::{AttemptReading, MachineReading};
 use super::size_law::Need;
 use super::surplus::{Intervention, Surplus};
@@ -177,13 +177,14 @@ impl Control {
 
     /// How a running task's memory is expected to go on.
     fn course(&self, member: &Member) -> Course {
-        let wall = self.wall(member.candidate);
-        let rest = wall.filter(|_| member.frozen.is_none()).map(|wall| match member.share {
+        let usual = self.run_time(member.candidate);
+        let rest = usual.filter(|_| member.frozen.is_none()).map(|usual| match member.share {
             Some(share) if share > TELLING => {
                 let ran = self.now.unwrap_or(member.since) - member.since - member.still;
-                (share, (ran / share).max(wall / FASTEST) * (1.0 - share))
+                let seconds = (ran / share).max(usual.seconds / FASTEST) * (1.0 - share);
+                Rest { share, left: RunTime { seconds, ..usual } }
             }
-            _ => (0.0, wall),
+            _ => Rest { share: 0.0, left: usual },
         });
         Course::new(&member.expected, member.rss(), rest)
     }

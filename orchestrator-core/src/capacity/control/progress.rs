@@ -17,6 +17,8 @@ const FLOOR: f64 = 0.02;
 /// What a file takes in all is expected to go with size like this power, give or take: work grows as the input does, unless
 /// results of different size show otherwise.
 const EXPONENT: (f64, f64) = (1.0, 0.3);
+/// Run times are expected to stray by this from their law, which counts as one result.
+const STRAY: f64 = 0.2;
 /// Spread that is assumed of a measure before five completions.
 const UNKNOWN_SPREAD: f64 = 0.3;
 /// Before that, bytes stand for progress where there are more than these per second, and per second and task.
@@ -95,12 +97,32 @@ struct Total {
     centre_x: f64,
     centre_y: f64,
     slope: f64,
+    /// Variance of one file around the law, and of the exponent; both of logarithms.
+    variance: f64,
+    slope_variance: f64,
+    results: f64,
 }
 
 impl Total {
     fn at(&self, log_size: f64) -> f64 {
         (self.centre_y + self.slope * (log_size - self.centre_x)).exp()
     }
+
+    /// Relative error of that for one file: the standard deviation of the predictive distribution of Bayesian linear
+    /// regression (Bishop 2006, 3.58), of logarithms.
+    fn error_at(&self, log_size: f64) -> f64 {
+        let x = log_size - self.centre_x;
+        (self.variance * (1.0 + 1.0 / self.results.max(1.0)) + self.slope_variance * x * x).sqrt()
+    }
+}
+
+/// How long a task takes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct RunTime {
+    /// Expected, s.
+    pub(super) seconds: f64,
+    /// Standard deviation of that as a share of it.
+    pub(super) error: f64,
 }
 
 impl Progress {
@@ -158,9 +180,11 @@ impl Progress {
         let plain = if xx > 1e-9 { xy / xx } else { 0.0 };
         let prior = (variance(plain) + FLOOR) / EXPONENT.1.powi(2);
         let slope = (xy + prior * EXPONENT.0) / (xx + prior);
-        let variance = variance(slope);
-        let weight = if mean < smallest { 0.0 } else { 1.0 / (variance + FLOOR) };
-        Total { weight, mean, centre_x: mx, centre_y: my, slope }
+        let strays = variance(slope);
+        let weight = if mean < smallest { 0.0 } else { 1.0 / (strays + FLOOR) };
+        let variance = (n * strays + STRAY * STRAY) / (n + 1.0);
+        let slope_variance = 1.0 / (xx / variance + 1.0 / EXPONENT.1.powi(2));
+        Total { weight, mean, centre_x: mx, centre_y: my, slope, variance, slope_variance, results: n }
     }
 
     /// Which share of its work a task has done that has moved this much so far, and the relative error of that;
@@ -192,9 +216,10 @@ impl Progress {
         Some((part(&self.io, io) + part(&self.cpu, cpu)) / weights * usual)
     }
 
-    /// How long a task takes, s; `None` before enough is known.
-    pub(super) fn wall(&self, input: Option<u64>) -> Option<f64> {
-        self.knows().then(|| self.wall.at(log_size(input)))
+    /// How long a task takes; `None` before enough is known.
+    pub(super) fn run_time(&self, input: Option<u64>) -> Option<RunTime> {
+        let size = log_size(input);
+        self.knows().then(|| RunTime { seconds: self.wall.at(size), error: self.wall.error_at(size) })
     }
 
     /// Which share of its work a task had done at a point of its life, given what it took in all.
@@ -238,6 +263,28 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn run_times_are_known_the_better_the_less_they_stray_and_the_nearer_their_sizes_are() {
+        let learned = |results: u64, stray: f64| {
+            let mut progress = Progress::default();
+            for i in 0..results {
+                let size = 1_000_000 << (i % 4);
+                let off = if i % 2 == 0 { 1.0 + stray } else { 1.0 / (1.0 + stray) };
+                progress.completed(0.0, 1.0, size as f64 / 1e6 * off, Some(size));
+            }
+            progress.refresh();
+            move |size: u64| progress.run_time(Some(size)).unwrap()
+        };
+        let few = learned(4, 0.02)(4_000_000);
+        let many = learned(40, 0.02)(4_000_000);
+        let straying = learned(40, 0.5)(4_000_000);
+        let far = learned(4, 0.02)(400_000_000);
+        assert!((many.seconds / 4.0 - 1.0).abs() < 0.1 && many.error < 0.05, "{many:?}");
+        assert!(many.error < few.error && few.error < far.error, "{many:?} {few:?} {far:?}");
+        assert!((0.3..0.6).contains(&straying.error), "{straying:?}");
+        assert_eq!(Progress::default().run_time(Some(1)), None);
+    }
 
     #[test]
     fn the_measure_that_is_alike_for_files_of_a_size_counts() {

@@ -63,7 +63,7 @@ fn packed_files_reserve_what_they_need_and_plain_ones_no_more_than_they_do() {
                 let candidate = Candidate { task: TaskId(9_999), input: Some(size), kind };
                 let need = law.control().need(candidate).mean / (2.0 * size as f64 * times);
                 assert!((0.85..1.2).contains(&need), "{need} of what is needed with {size} bytes");
-                let wall = law.control().wall(candidate).unwrap() / (5e-8 * size as f64);
+                let wall = law.control().run_time(candidate).unwrap().seconds / (5e-8 * size as f64);
                 let longer = if times > 1.0 { 3.0 } else { 1.0 };
                 assert!((0.8..1.3).contains(&(wall / longer)), "{wall}");
             }
