@@ -139,23 +139,30 @@ impl<W: Write> Screen<W> {
     fn run(mut self, messages: &Receiver<Message>) {
         while let Ok(first) = messages.recv() {
             let mut text = String::new();
-            self.take(first, &mut text);
+            let mut news = self.take(first, &mut text);
             while let Ok(next) = messages.try_recv() {
-                self.take(next, &mut text);
+                news |= self.take(next, &mut text);
             }
-            self.draw(&text);
+            if news {
+                self.draw(&text);
+            }
             for waits in self.waiting.drain(..) {
                 let _gone = waits.try_send(());
             }
         }
     }
 
-    fn take(&mut self, message: Message, text: &mut String) {
+    /// Whether there is anything to draw.
+    fn take(&mut self, message: Message, text: &mut String) -> bool {
         match message {
             Message::Text(more) => text.push_str(&more),
             Message::Block(lines) => self.block = lines,
-            Message::Written(waits) => self.waiting.push(waits),
+            Message::Written(waits) => {
+                self.waiting.push(waits);
+                return false;
+            }
         }
+        true
     }
 
     /// Text first, then the block, with automatic line breaks off so that a long line cannot move the others.

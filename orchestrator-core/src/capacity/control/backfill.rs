@@ -72,6 +72,10 @@ impl Control {
     /// What is to be kept for a task that does not fit now. Looks at the few moments of the forecast, however many run; worked
     /// out once, it serves for all that might overtake.
     fn reserved_for(&self, head: Candidate) -> Reserved {
+        // Nobody knows when it may be risked: all that runs ends first.
+        if self.survives(head, &self.need(head)).is_err() {
+            return Reserved { after: f64::INFINITY, spare: 0.0 };
+        }
         let of = self.start_below() - self.others;
         let (after, spare) = self.forecast.room_for(&self.course_of(head), &self.growth, self.caution(), of);
         Reserved { after, spare }

@@ -4,8 +4,7 @@
 //! that reach their peak between two readings nobody can stop, and where a few need many times what the others do wider margins
 //! hardly help. So where something was killed, of such tasks the one that starts and the largest beside it are each taken to need
 //! as many times more than expected as any did so far: both together, beside what the others are expected to need, must not be
-//! what the kernel kills for. It costs throughput (on 26 of 521 universes made up at random, a third more time there), and nothing
-//! where nothing was killed.
+//! what the kernel kills for. It costs throughput where something was killed, and nothing elsewhere.
 
 use super::admit::bytes;
 use super::decision::Hold;
@@ -26,6 +25,9 @@ pub(super) struct Extremes {
     killed: Option<Extreme>,
     /// The same of the results that are kept.
     completed: Extreme,
+    /// What those that run are expected to need together, bytes, and how much more the largest quick one of them may.
+    all: f64,
+    largest: f64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,12 +52,18 @@ impl Extremes {
     }
 }
 
+/// What one that runs is expected to need, bytes.
+fn expected(member: &Member) -> f64 {
+    member.expected.mean.max(member.rss())
+}
+
 impl Control {
     /// The kernel killed a task that used so many bytes.
     pub(super) fn note_killed(&mut self, used: f64, need: &Need) {
         let one = Extreme { times: used / need.mean.max(1.0), peak: used };
         self.extremes.killed = Some(self.extremes.killed.unwrap_or_default().or(one));
         self.look_for_extremes();
+        self.look_at_fleet();
     }
 
     /// The law has changed: how far results lie from it.
@@ -71,6 +79,33 @@ impl Control {
         self.extremes.completed = results.fold(Extreme::default(), Extreme::or);
     }
 
+    /// What those that run may need, looked at anew.
+    pub(super) fn look_at_fleet(&mut self) {
+        let Some(killed) = self.extremes.killed else { return };
+        let beyond = self.fleet.values().map(|member| self.beyond(killed, member));
+        let largest = beyond.fold(0.0, f64::max);
+        self.extremes.all = self.fleet.values().map(expected).sum();
+        self.extremes.largest = largest;
+    }
+
+    /// One more runs.
+    pub(super) fn runs_beside(&mut self, member: &Member) {
+        let Some(killed) = self.extremes.killed else { return };
+        self.extremes.all += expected(member);
+        self.extremes.largest = self.extremes.largest.max(self.beyond(killed, member));
+    }
+
+    /// One has ended; that it may have been the largest is known at the next reading.
+    pub(super) fn ran_beside(&mut self, member: &Member) {
+        self.extremes.all = (self.extremes.all - expected(member)).max(0.0);
+    }
+
+    /// How much more than expected one that runs may need, where that can come between two readings, bytes.
+    fn beyond(&self, killed: Extreme, member: &Member) -> f64 {
+        let most = self.extremes.most(killed, &member.need).min(member.most);
+        if self.is_quick(member.candidate) { (most - expected(member)).max(0.0) } else { 0.0 }
+    }
+
     /// Whether nothing more would be killed even if this task and the largest of those that run needed the most that any did.
     ///
     /// # Errors
@@ -79,14 +114,7 @@ impl Control {
         let Some(killed) = self.extremes.killed.filter(|_| self.is_quick(candidate)) else { return Ok(()) };
         let of = (KILLS * self.machine.memory_total).max(self.allowed_memory());
         let most = self.extremes.most(killed, need);
-        let expected = |member: &Member| member.expected.mean.max(member.rss());
-        let beyond = |member: &Member| {
-            let most = self.extremes.most(killed, &member.need).min(member.most);
-            if self.is_quick(member.candidate) { (most - expected(member)).max(0.0) } else { 0.0 }
-        };
-        let all: f64 = self.fleet.values().map(expected).sum();
-        let largest = self.fleet.values().map(beyond).fold(0.0, f64::max);
-        let reserved = self.others + all + largest;
+        let reserved = self.others + self.extremes.all + self.extremes.largest;
         if reserved + most <= of {
             return Ok(());
         }

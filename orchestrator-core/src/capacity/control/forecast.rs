@@ -11,6 +11,8 @@ use super::size_law::Need;
 
 /// Moments that are looked at: those just before an expected end, and so many seconds from now.
 const MOMENTS: usize = 24;
+/// Those of tasks that start until the next reading come to them, up to this number.
+const MOST_MOMENTS: usize = 48;
 const SOON: [f64; 3] = [3.0, 6.0, 12.0];
 /// A task may be late by two deviations of its run time, as a share of what it has left: at least and at most this, and at most
 /// before anything is known of it. It may be early by as much: then it has grown to its peak sooner.
@@ -87,6 +89,7 @@ impl Course {
         LATER_AT_LEAST + LATER_EACH * (self.late - LATE.0)
     }
 
+    /// When it ends at the latest.
     fn ends(&self) -> f64 {
         self.left * (1.0 + self.late) + (LATER_AT_LEAST + self.left).min(self.later())
     }
@@ -154,6 +157,8 @@ impl Moment {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Forecast {
     moments: Vec<Moment>,
+    /// Whether every end is one of them.
+    complete: bool,
     courses: Vec<Course>,
     plain: f64,
 }
@@ -190,21 +195,25 @@ impl Forecast {
         let moments = [0.0].into_iter().chain(ends.iter().rev().step_by(step).rev().copied());
         Self {
             moments: moments.map(|at| moment(at, courses, growth)).collect(),
+            complete: step == 1,
             courses: courses.to_vec(),
             plain: courses.iter().map(|course| course.need.mean.max(course.rss)).sum(),
         }
     }
 
-    /// A task was started. Where it would come and go between two moments that are looked at, its end becomes one: otherwise any
+    /// A task was started. Its end becomes a moment, while these are few, and where it would come and go between two: otherwise any
     /// number of short tasks could be started between two readings, none of which would ever count with its peak.
     pub(super) fn add(&mut self, course: &Course, growth: &Growth) {
         self.moments.iter_mut().for_each(|moment| moment.add(course, growth));
         self.courses.push(*course);
         self.plain += course.need.mean.max(course.rss);
         let (from, to) = course.at_peak();
-        let first = self.moments.partition_point(|moment| moment.at < from);
-        if to.is_finite() && self.moments.get(first).is_none_or(|moment| moment.at > to) {
-            self.moments.insert(first, moment(to, &self.courses, growth));
+        let between = self.moments.iter().all(|moment| moment.at < from || moment.at > to);
+        if to.is_finite() && (between || self.moments.len() < MOST_MOMENTS) {
+            let at = self.moments.partition_point(|moment| moment.at < to);
+            self.moments.insert(at, moment(to, &self.courses, growth));
+        } else {
+            self.complete &= !to.is_finite();
         }
     }
 
@@ -219,7 +228,7 @@ impl Forecast {
 
     /// The largest sum to come with one more task, bytes.
     pub(super) fn with(&self, course: &Course, growth: &Growth, caution: Caution) -> f64 {
-        if self.courses.len() + SOON.len() > MOMENTS {
+        if !self.complete {
             return largest(&self.moments, course, growth, caution);
         }
         // All ends are looked at, and until each of them all that run only grow: the most is used just before one, or before its

@@ -225,6 +225,7 @@ impl Control {
             self.room = self.allowed_memory() - self.others;
         }
         self.forecast.add(&course, &self.growth);
+        self.runs_beside(&member);
         self.fleet.insert(attempt, member);
         self.active += 1;
     }
@@ -235,6 +236,7 @@ impl Control {
         let Some(member) = self.fleet.remove(&attempt) else { return };
         self.active -= usize::from(member.frozen.is_none());
         self.forecast.remove(&member.course, &self.growth);
+        self.ran_beside(&member);
         let seen = member.seen.unwrap_or_default();
         let (io, cpu) = ((used.io - seen.io).max(0.0), (used.cpu - seen.cpu).max(0.0));
         let times = self.kinds.of(member.candidate.kind);

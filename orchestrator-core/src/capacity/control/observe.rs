@@ -89,6 +89,7 @@ impl Control {
             let Intervention::Evict(attempt) = intervention else { continue };
             let Some(member) = self.fleet.remove(attempt) else { continue };
             self.forecast.remove(&member.course, &self.growth);
+            self.ran_beside(&member);
             if failed {
                 self.vigilance.evicted();
             }
@@ -173,6 +174,7 @@ impl Control {
             member.course = *course;
         }
         self.forecast = Forecast::new(&courses, &self.growth);
+        self.look_at_fleet();
     }
 
     /// How a running task's memory is expected to go on.

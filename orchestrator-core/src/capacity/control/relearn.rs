@@ -1,5 +1,6 @@
 //! What the law is told of tasks beside what it sees: that one needs more than it thought, that all have changed.
 
+use super::extremes::Extremes;
 use super::law::Control;
 use super::reading::Candidate;
 use crate::TaskId;
@@ -23,6 +24,7 @@ impl Control {
         self.sizes.keep_last(keep);
         self.progress.keep_last(keep);
         self.records.keep_last(keep);
+        self.extremes = Extremes::default();
         self.stale = true;
     }
 }
