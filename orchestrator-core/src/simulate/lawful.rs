@@ -108,8 +108,14 @@ impl Governor for Lawful {
                 intervention;
             let Some(task) = self.attempts.iter().position(|one| *one == Some(attempt)) else { continue };
             match intervention {
-                Intervention::Freeze(_) => actions.freeze.push(task),
-                Intervention::Thaw(_) => actions.thaw.push(task),
+                Intervention::Freeze(_) => {
+                    actions.thaw.retain(|one| *one != task);
+                    actions.freeze.push(task);
+                }
+                Intervention::Thaw(_) => {
+                    actions.freeze.retain(|one| *one != task);
+                    actions.thaw.push(task);
+                }
                 Intervention::Evict(_) => {
                     self.attempts[task] = None;
                     actions.evict.push(task);
@@ -119,8 +125,8 @@ impl Governor for Lawful {
         actions
     }
 
-    fn wants_tick_soon(&self, view: &View<'_>) -> bool {
-        !view.queue.is_empty() && self.control.wants_reading_soon()
+    fn wants_tick_soon(&self, _: &View<'_>) -> bool {
+        self.control.wants_reading_soon()
     }
 
     fn pick(&mut self, view: &View<'_>) -> Option<usize> {
