@@ -63,7 +63,7 @@ impl Scheduler {
                 self.head.starts();
                 self.queue.pop(&self.tasks, now)
             }
-            Err(Hold::Memory { .. }) => self.smaller_one(next, now),
+            Err(Hold::Memory { .. } | Hold::Frozen { .. }) => self.smaller_one(next, now),
             Err(_) => None,
         }
     }
@@ -73,8 +73,17 @@ impl Scheduler {
         let waited = self.head.waits(next, now);
         let waiting = self.queue.ahead(&self.tasks).map(|task| (task, self.candidate(task)));
         let task = self.control.as_ref()?.overtaking(self.candidate(next), waited, waiting)?;
+        if task == next {
+            self.head.starts();
+        }
         self.queue.take(task);
         Some(task)
+    }
+
+    /// Whether an attempt runs on memory that others do not need yet: the next reading is wanted soon, whenever it was due before.
+    #[must_use]
+    pub fn is_risking(&self) -> bool {
+        self.control.as_ref().is_some_and(Control::is_risking)
     }
 
     /// Whether the law lets anything start now.

@@ -59,6 +59,11 @@ impl Readings {
         }
     }
 
+    /// Something has begun that is to be looked at soon.
+    pub(crate) fn hasten(&mut self, now: Instant, pace: Pace) {
+        self.next = self.next.min(now + pace.pause(self.interval.min(WARM_UP_INTERVAL)));
+    }
+
     /// The time from one to the next once nothing makes it shorter.
     pub(crate) fn pause(&self, pace: Pace) -> Duration {
         pace.pause(self.interval)
@@ -124,5 +129,8 @@ mod tests {
         readings.asked(now + INTERVAL / 2, &decision(Bound::Max, None), &mut Pace::default());
         readings.calibrated(now + INTERVAL, 1);
         assert_eq!(readings.next(), now + INTERVAL / 2 + INTERVAL);
+        readings.hasten(now + INTERVAL, Pace::default());
+        readings.hasten(now + INTERVAL + WARM_UP_INTERVAL / 2, Pace::default());
+        assert_eq!(readings.next(), now + INTERVAL + WARM_UP_INTERVAL, "once, not put off again and again");
     }
 }

@@ -155,6 +155,9 @@ impl Turner {
             self.collect();
         }
         self.settle();
+        if self.scheduler.is_risking() {
+            self.readings.hasten(Instant::now(), self.collector.pace);
+        }
         if self.next_snapshot <= Instant::now() {
             self.show_snapshot();
         }

@@ -1,7 +1,7 @@
 //! The law answers: whether a task may start, and how many may run.
 
 use super::decision::{Allowed, ControlDecision, Hold};
-use super::forecast::Caution;
+use super::forecast::{Caution, Course};
 use super::law::Control;
 use super::reading::Candidate;
 use super::surplus::FREEZE_ABOVE;
@@ -46,8 +46,10 @@ impl Control {
         if self.machine.disk_fill > self.rules.disk_threshold {
             return Err(Hold::Disk);
         }
-        if running > self.active {
-            return Err(Hold::Frozen { frozen: (running - self.active) as u32 });
+        // One that stands still for those before it is like one that waits to start.
+        let still = running - self.active - usize::from(self.preemptible_stands());
+        if still > 0 {
+            return Err(Hold::Frozen { frozen: still as u32 });
         }
         if self.machine.memory_used > self.allowed_memory() {
             let (used, of) = (bytes(self.machine.memory_used), bytes(self.allowed_memory()));
@@ -96,22 +98,43 @@ impl Control {
         let need = self.need(candidate);
         let allowed = self.allowed_memory();
         let knows = self.knows_memory();
-        let (wanted, of) = if knows {
-            let course = self.course_of(candidate);
-            (self.forecast.with(&course, &self.growth, self.caution()), self.start_below())
+        let (reserved, of) = if knows {
+            if self.fits_beside(&self.course_of(candidate)) {
+                return self.survives(candidate, &need).and_then(|()| self.leaves_place(candidate));
+            }
+            (self.forecast.peak(self.caution()), self.start_below())
         } else {
             let oldest =
                 self.fleet.values().next().map_or(0.0, |member| self.now.unwrap_or(0.0) - member.since);
             if self.fleet.len() as f64 >= UNKNOWN_RUNNING.max(oldest / UNKNOWN_SECONDS) {
                 return Err(Hold::FirstResults);
             }
-            (self.unknown(candidate) + need.mean, UNKNOWN_LIMIT * allowed)
+            let (reserved, of) = (self.unknown(candidate), UNKNOWN_LIMIT * allowed);
+            if self.others + reserved + need.mean <= of {
+                return Ok(());
+            }
+            (reserved, of)
         };
-        if self.others + wanted <= of {
-            return if knows { self.survives(candidate, &need) } else { Ok(()) };
+        Err(Hold::Memory { reserved: bytes(self.others + reserved), next: bytes(need.mean), of: bytes(of) })
+    }
+
+    /// Whether it leaves what is kept for one that runs on memory that others do not need yet.
+    fn leaves_place(&self, candidate: Candidate) -> Result<(), Hold> {
+        if self.kept.is_none_or(|kept| !self.delays(&kept, candidate)) {
+            return Ok(());
         }
-        let ours = if knows { self.forecast.peak(self.caution()) } else { self.unknown(candidate) };
-        Err(Hold::Memory { reserved: bytes(self.others + ours), next: bytes(need.mean), of: bytes(of) })
+        if self.preemptible_stands() {
+            return Err(Hold::Frozen { frozen: 1 });
+        }
+        let (reserved, of) = (self.others + self.forecast.peak(self.caution()), self.start_below());
+        Err(Hold::Memory { reserved: bytes(reserved), next: bytes(self.need(candidate).mean), of: bytes(of) })
+    }
+
+    /// Whether the peak of this task, expected to go on like this, fits beside what is reserved.
+    pub(super) fn fits_beside(&self, course: &Course) -> bool {
+        let (caution, of) = (self.caution(), self.start_below() - self.others);
+        self.forecast.at_most_with(course, caution) <= of
+            || self.forecast.with(course, &self.growth, caution) <= of
     }
 
     /// What all that run are taken to need, bytes, before anything is known of it. What the oldest will need beyond what it uses by
@@ -172,7 +195,7 @@ impl Control {
     }
 
     /// Whether a reading is worth having sooner than usual: only the pace or a limit that grows step by step holds the next
-    /// one back, first results are about to tell what tasks need, one stands still, or at the rate of late memory would pass the point
+    /// one back, first results are about to tell what tasks need, one stands still or may have to, or at the rate of late memory would pass the point
     /// where the youngest is stopped before the usual reading.
     #[must_use]
     pub fn wants_reading_soon(&self) -> bool {
@@ -182,10 +205,12 @@ impl Control {
         }
         let others = self.numbers()[..3].iter().flatten().min().copied().unwrap_or(u32::MAX);
         let grows = self.limit.is_ramping()
+            && !self.limit.tries_fewer()
             && running < others as usize
             && running + 1 >= self.pace.min(self.limit.limit() as usize);
         let young = self.now.is_some_and(|now| self.fleet.values().all(|member| now - member.since < YOUNG));
-        grows || !self.knows_memory() && young || self.active < running || self.fills_quickly()
+        let risked = self.preemptible.is_some() || self.active < running;
+        grows || !self.knows_memory() && young || risked || self.fills_quickly()
     }
 
     fn fills_quickly(&self) -> bool {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::forecast::{Course, Rest};
+use super::forecast::{Course, Forecast, Rest};
 use super::law::Control;
 use super::reading::Candidate;
 use crate::{TaskId, Timestamp};
@@ -35,7 +35,7 @@ impl Head {
 
 /// What is kept for a task that waits for memory.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Reserved {
+pub(super) struct Reserved {
     /// Seconds until it is expected to fit, at the earliest; infinite while nobody knows when those end that it waits for.
     after: f64,
     /// Memory that it leaves to others then, bytes.
@@ -45,7 +45,8 @@ struct Reserved {
 impl Control {
     /// Which of those that wait may start while the next one, which does not fit, waits: the first that fits, before anything is
     /// known of memory the first smaller one; once the next one has waited for one and a half usual run times,
-    /// the first that does not delay it. `waiting` are any names of tasks, next ones first.
+    /// the first that does not delay it. Where none may, the next one itself, if it can be stopped in time. `waiting` are any names of
+    /// tasks, next ones first.
     pub fn overtaking<T>(
         &self,
         head: Candidate,
@@ -66,7 +67,11 @@ impl Control {
             self.may_start(one).is_ok()
                 && reserved.as_ref().is_none_or(|reserved| !self.delays(reserved, one))
         };
-        waiting.take(LOOK_AHEAD).find(|(_, one)| may(*one)).map(|(name, _)| name)
+        let mut waiting = waiting.take(LOOK_AHEAD).peekable();
+        let preemptible =
+            waiting.next_if(|(_, one)| one.task == head.task && self.may_start_preemptible(head));
+        let preemptible = preemptible.map(|(name, _)| name);
+        waiting.find(|(_, one)| may(*one)).map(|(name, _)| name).or(preemptible)
     }
 
     /// What is to be kept for a task that does not fit now. Looks at the few moments of the forecast, however many run; worked
@@ -76,14 +81,27 @@ impl Control {
         if self.survives(head, &self.need(head)).is_err() {
             return Reserved { after: f64::INFINITY, spare: 0.0 };
         }
+        let course = self.course_of(head);
+        // One that others count as if it stood still ends, too.
+        let running = self.preemptible.and_then(|attempt| Some((attempt, self.fleet.get(&attempt)?)));
+        let Some((attempt, member)) = running.filter(|(_, member)| member.frozen.is_none()) else {
+            return self.reserved(&self.forecast, &course);
+        };
+        let mut forecast = self.others_of(attempt);
+        forecast.add(&self.going_on(member), &self.growth);
+        self.reserved(&forecast, &course)
+    }
+
+    /// The same for any that goes on like this beside those of a forecast.
+    pub(super) fn reserved(&self, forecast: &Forecast, course: &Course) -> Reserved {
         let of = self.start_below() - self.others;
-        let (after, spare) = self.forecast.room_for(&self.course_of(head), &self.growth, self.caution(), of);
+        let (after, spare) = forecast.room_for(course, &self.growth, self.caution(), of);
         Reserved { after, spare }
     }
 
     /// Whether a task for which this is kept would wait longer if this one started now: it is not expected to end before the
     /// other fits, and needs more than that leaves.
-    fn delays(&self, reserved: &Reserved, candidate: Candidate) -> bool {
+    pub(super) fn delays(&self, reserved: &Reserved, candidate: Candidate) -> bool {
         let course = self.course_of(candidate);
         !course.ends_before(reserved.after) && course.most(self.caution()) > reserved.spare
     }

@@ -100,7 +100,8 @@ pub struct Allowed {
     pub reserved: Bytes,
     /// Memory that may be in use.
     pub memory: Bytes,
-    /// Whether the next reading is worth having soon: the number grows step by step, or memory fills quickly.
+    /// Whether the next reading is worth having soon: the number grows step by step, memory fills quickly, or an attempt may
+    /// have to be stopped.
     #[serde(default)]
     pub soon: bool,
 }

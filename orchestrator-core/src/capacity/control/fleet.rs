@@ -18,6 +18,15 @@ pub enum FrozenFor {
     Throughput,
     /// Memory was about to run out.
     Memory,
+    /// It was started on memory that those before it did not need yet, and now do.
+    Room,
+}
+
+impl FrozenFor {
+    /// Whether it goes on as soon as there is memory for it.
+    pub(super) fn wants_memory(self) -> bool {
+        self != Self::Throughput
+    }
 }
 
 impl std::fmt::Display for FrozenFor {
@@ -25,6 +34,7 @@ impl std::fmt::Display for FrozenFor {
         f.write_str(match self {
             Self::Throughput => "more ran than helps",
             Self::Memory => "memory was about to run out",
+            Self::Room => "those before it need the memory",
         })
     }
 }
@@ -44,6 +54,8 @@ pub(super) struct Member {
     pub(super) still: f64,
     /// At the last reading; `None` before the first.
     pub(super) seen: Option<Seen>,
+    /// How fast its memory grew before the last reading, bytes per second.
+    pub(super) grows: f64,
     /// What it was expected to need before it ran.
     pub(super) need: Need,
     /// The same in the light of what it has used so far.

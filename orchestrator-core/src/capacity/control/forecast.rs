@@ -74,6 +74,25 @@ impl Course {
         Self { need, rss, share, left, late }
     }
 
+    /// A task that stands still, and keeps what it uses.
+    pub(super) fn still(rss: f64) -> Self {
+        Self::new(&Need { mean: rss, own: 0.0, common: 0.0 }, rss, None)
+    }
+
+    /// Share of its work done.
+    pub(super) fn share(&self) -> f64 {
+        self.share
+    }
+
+    /// What it and others need at their peaks.
+    fn and(&self, all: &Need) -> Need {
+        Need {
+            mean: all.mean + self.need.mean.max(self.rss),
+            own: all.own + self.need.own,
+            common: all.common + self.need.common,
+        }
+    }
+
     /// Whether it has ended when those have that the forecast takes to end at that moment, even if it is late and they are not.
     pub(super) fn ends_before(&self, moment: f64) -> bool {
         moment.is_finite() && (1.0 + self.late) * self.ends() <= moment - self.later()
@@ -160,7 +179,8 @@ pub(super) struct Forecast {
     /// Whether every end is one of them.
     complete: bool,
     courses: Vec<Course>,
-    plain: f64,
+    /// What all need, as if all peaks and all errors met.
+    all: Need,
 }
 
 /// The sums at one moment.
@@ -197,7 +217,7 @@ impl Forecast {
             moments: moments.map(|at| moment(at, courses, growth)).collect(),
             complete: step == 1,
             courses: courses.to_vec(),
-            plain: courses.iter().map(|course| course.need.mean.max(course.rss)).sum(),
+            all: courses.iter().fold(Need::default(), |all, course| course.and(&all)),
         }
     }
 
@@ -206,7 +226,7 @@ impl Forecast {
     pub(super) fn add(&mut self, course: &Course, growth: &Growth) {
         self.moments.iter_mut().for_each(|moment| moment.add(course, growth));
         self.courses.push(*course);
-        self.plain += course.need.mean.max(course.rss);
+        self.all = course.and(&self.all);
         let (from, to) = course.at_peak();
         let between = self.moments.iter().all(|moment| moment.at < from || moment.at > to);
         if to.is_finite() && (between || self.moments.len() < MOST_MOMENTS) {
@@ -223,7 +243,12 @@ impl Forecast {
         if let Some(at) = self.courses.iter().position(|one| one == course) {
             self.courses.swap_remove(at);
         }
-        self.plain = (self.plain - course.need.mean.max(course.rss)).max(0.0);
+        let less = |sum: f64, part: f64| (sum - part).max(0.0);
+        self.all = Need {
+            mean: less(self.all.mean, course.need.mean.max(course.rss)),
+            own: less(self.all.own, course.need.own),
+            common: less(self.all.common, course.need.common),
+        };
     }
 
     /// The largest sum to come with one more task, bytes.
@@ -272,7 +297,13 @@ impl Forecast {
 
     /// What all need on average, as if all peaks met, bytes.
     pub(super) fn plain(&self) -> f64 {
-        self.plain
+        self.all.mean
+    }
+
+    /// The most that all can need with one more task, as if all peaks and all errors met, bytes: no moment has more.
+    pub(super) fn at_most_with(&self, course: &Course, caution: Caution) -> f64 {
+        let all = course.and(&self.all);
+        all.mean + caution.own * all.own + caution.common * all.common
     }
 
     /// The largest sum to come, bytes.
@@ -312,6 +343,10 @@ mod tests {
         assert_eq!(forecast.peak(Caution { own: 1.0, common: 0.0 }), 42.0);
         assert_eq!(forecast.peak(Caution { own: 0.0, common: 1.0 }), 42.0);
         assert_eq!(forecast.plain(), 40.0);
+        let caution = Caution { own: 2.0, common: 0.5 };
+        let (most, with) =
+            (forecast.at_most_with(&course, caution), forecast.with(&course, &Growth::default(), caution));
+        assert!(most == 50.0 + 10.0 + 1.25 && most >= with, "{most} {with}");
     }
 
     #[test]

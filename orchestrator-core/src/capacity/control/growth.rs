@@ -145,6 +145,12 @@ impl Growth {
         if share < 1.0 { self.upper[bin(share)] } else { 1.0 }
     }
 
+    /// The same where the shape may be unknown: memory in proportion to work then.
+    pub(super) fn likely(&self, share: f64) -> f64 {
+        let known = self.bins[bin(share)].n >= ENOUGH;
+        if known { self.upper(share) } else { share }
+    }
+
     /// What a task uses at most at a later share of its work that uses `rss` now, where nothing is known of the shape: memory grows
     /// no faster than the work goes on. `None` where a shape is known, or too little was done.
     pub(super) fn in_proportion(&self, rss: f64, share: f64, later: f64) -> Option<f64> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::backfill::Reserved;
 use super::cpu::CpuBound;
 use super::extremes::Extremes;
 use super::fleet::{Fleet, FrozenFor, Member};
@@ -70,6 +71,10 @@ pub struct Control {
     pub(super) growth: Growth,
     pub(super) forecast: Forecast,
     pub(super) extremes: Extremes,
+    /// Who was started on memory that others do not need yet.
+    pub(super) preemptible: Option<AttemptId>,
+    /// What is kept for it.
+    pub(super) kept: Option<Reserved>,
     pub(super) cpu: CpuBound,
     pub(super) progress: Progress,
     pub(super) knees: KneeFinder,
@@ -119,6 +124,8 @@ impl Control {
             growth: Growth::default(),
             forecast: Forecast::default(),
             extremes: Extremes::default(),
+            preemptible: None,
+            kept: None,
             cpu: CpuBound::default(),
             progress: Progress::default(),
             knees: KneeFinder::default(),
@@ -214,6 +221,7 @@ impl Control {
             frozen: None,
             still: 0.0,
             seen: None,
+            grows: 0.0,
             need,
             expected: need,
             most: f64::INFINITY,
@@ -223,6 +231,9 @@ impl Control {
         };
         if !self.is_free() {
             self.room = self.allowed_memory() - self.others;
+            if self.knows_memory() && !self.fits_beside(&course) {
+                self.preemptible = Some(attempt);
+            }
         }
         self.forecast.add(&course, &self.growth);
         self.runs_beside(&member);
@@ -235,8 +246,10 @@ impl Control {
         let now = self.advance(now);
         let Some(member) = self.fleet.remove(&attempt) else { return };
         self.active -= usize::from(member.frozen.is_none());
+        self.forget_preemptible(attempt);
         self.forecast.remove(&member.course, &self.growth);
         self.ran_beside(&member);
+        self.keep_place_of_preemptible();
         let seen = member.seen.unwrap_or_default();
         let (io, cpu) = ((used.io - seen.io).max(0.0), (used.cpu - seen.cpu).max(0.0));
         let times = self.kinds.of(member.candidate.kind);

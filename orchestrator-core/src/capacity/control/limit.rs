@@ -3,10 +3,11 @@
 //! Two time scales. In flight: concurrency grows by half every two seconds (ramp) until a step brings less than half of
 //! the progress it should (brake), holds, and tries again. From ten completions on a knee of run time over concurrency,
 //! where one is believed, is the limit, probed by 10–15 % now and then. Where a knee was given up, or where a bound is
-//! slower than fewer at once were on the way up, growth is gentle and the limit dips now and then, to see whether there
+//! slower than fewer at once were on the way up, growth is gentle and fewer are tried now and then, to see whether there
 //! is a knee after all.
 
-use self::window::{Epoch, FAR, Window};
+use self::trial::{Next, Trials, Verdict};
+use self::window::{Epoch, FAR, STEP, Window};
 use super::history::{Better, History};
 use super::kinds::KindLaw;
 use super::knee::KneeFinder;
@@ -21,13 +22,9 @@ const GENTLE: f64 = 1.1;
 /// where they only wait.
 const FAST_RAMP: f64 = 2.0;
 const WAITING_RAMP: f64 = 3.0;
-/// A step is judged if concurrency grew by this factor, above this number, over this time (s).
-const STEP: f64 = 1.15;
+/// A step is judged if concurrency grew by [`STEP`], above this number, over this time (s).
 const JUDGED_ABOVE: f64 = 4.5;
 const JUDGED_FOR: f64 = 2.0;
-/// It brakes if progress grew by less than this share of what it should, and misses it by so many standard errors.
-const GAIN: f64 = 0.45;
-const NOISE: f64 = 0.7;
 /// With less than this of the progress that fewer made it is more than little that is missing.
 const SLOWER: f64 = 0.9;
 /// The same for the slow average at a bound.
@@ -44,6 +41,10 @@ const UNKNOWN_WALL: f64 = 30.0;
 /// Share of the cores that a single step does not go below, and the number that nothing goes below.
 const FEW: f64 = 0.25;
 const FEWEST: f64 = 4.0;
+/// With every brake the next step up is larger by so much, below the few that are always worth a try, for so many brakes: what a
+/// small step brings, chance decides.
+const LARGER_STEP: f64 = 0.25;
+const LARGER_STEPS: u32 = 8;
 /// It holds no longer than this where it was congested, s.
 const LONGEST_PAUSE: f64 = 60.0;
 /// The limit lies this much above the knee: too few cost more than too many.
@@ -52,11 +53,8 @@ const ABOVE_KNEE: f64 = 1.1;
 const DROP: f64 = 0.97;
 /// One epoch in so many probes each side of the knee.
 const PROBES: u32 = 12;
-/// Where there may be a knee one epoch in so many runs this share of what is allowed; after so many without finding one
-/// the suspicion is dropped.
-const DIPS: u32 = 4;
-const DIP: f64 = 0.75;
-const ENOUGH_DIPS: u32 = 6;
+/// Where fewer turned out to get as much done they are kept for so many usual run times at least.
+const KEPT_WALLS: f64 = 10.0;
 /// Where another bound is the smaller one the limit follows it down, and keeps this share of itself in each epoch: other
 /// people's load of a few seconds is no reason to grow from few again. (Of 0, 0.85 to 0.97 and 1 those from 0.85 to 0.93 did
 /// best on universes 1001 to 1100 and 3001 to 3100, and differed by less than universes do.)
@@ -119,9 +117,9 @@ pub(super) struct ThroughputLimit {
     epochs: u32,
     /// Where the knee lies.
     centre: f64,
-    /// The limit to go back to after a dip, and how many dips there were since a knee was suspected.
-    dipped_from: Option<f64>,
-    dips: u32,
+    trials: Trials,
+    /// Brakes since the limit last grew of itself.
+    brakes: u32,
     /// Steps of the ramp.
     steps: Vec<Epoch>,
     /// Slow average at a bound.
@@ -156,8 +154,8 @@ impl Default for ThroughputLimit {
             waits: false,
             epochs: 0,
             centre: 1.0,
-            dipped_from: None,
-            dips: 0,
+            trials: Trials::default(),
+            brakes: 0,
             steps: Vec::new(),
             slow: None,
             before: None,
@@ -188,6 +186,16 @@ impl ThroughputLimit {
         self.mode == Mode::Ramp
     }
 
+    /// Whether fewer are tried than a moment ago.
+    pub(super) fn tries_fewer(&self) -> bool {
+        self.trials.goes_on()
+    }
+
+    /// More than this are too many: nobody is stopped for a trial of fewer.
+    pub(super) fn stops_above(&self) -> f64 {
+        self.trials.before().unwrap_or(self.limit).min(LARGEST)
+    }
+
     /// Whether what runs neither computes nor moves data.
     pub(super) fn waits(&self) -> bool {
         self.waits
@@ -195,6 +203,7 @@ impl ThroughputLimit {
 
     pub(super) fn words(&self) -> &'static str {
         match self.mode {
+            _ if self.tries_fewer() => "trying whether fewer get as much done",
             Mode::Ramp => "growing step by step as long as more is faster",
             Mode::Brake => "the last step brought little",
             Mode::Knee => "more at once makes each slower",
@@ -307,7 +316,7 @@ impl ThroughputLimit {
         }
         self.halved_from = Some((self.limit, epoch));
         self.mode = Mode::Brake;
-        self.dipped_from = None;
+        self.trials.stop();
         self.limit = (0.5 * epoch.running).max(fewest(moment.cores));
         true
     }
@@ -316,7 +325,7 @@ impl ThroughputLimit {
         let from = if self.mode == Mode::Knee { DROP * self.centre } else { 0.5 * running };
         self.centre = knee.max(from);
         self.mode = Mode::Knee;
-        self.dipped_from = None;
+        self.trials.stop();
         let centre = self.centre;
         self.limit = match self.epochs % PROBES {
             0 => (0.9 * centre).min(centre - 1.0),
@@ -328,9 +337,16 @@ impl ThroughputLimit {
     }
 
     fn in_flight(&mut self, moment: Moment, measure: &Measure, epoch: Epoch, wall: Option<f64>) {
-        if let Some(limit) = self.dipped_from.take() {
-            self.limit = limit;
-            return;
+        let usual = wall.unwrap_or(UNKNOWN_WALL).max(EPOCH.0);
+        match self.trials.look(moment.now, measure, epoch, usual) {
+            Some(Verdict::GoesOn) => return,
+            Some(Verdict::Fewer(fewer)) => return self.keep(fewer, moment, usual),
+            Some(Verdict::Back(limit)) => return self.limit = limit,
+            Some(Verdict::NoKnee(limit)) => {
+                self.limit = limit;
+                return self.unsuspicious();
+            }
+            None => {}
         }
         if self.mode == Mode::Knee {
             self.mode = Mode::Ramp;
@@ -341,7 +357,12 @@ impl ThroughputLimit {
         let capped = self.limit >= bound || !self.waits && moment.active < 0.9 * self.limit.floor();
         let believed = measure.spread < SPREAD && !self.waits;
         let judged = believed && epoch.seconds >= JUDGED_FOR * self.haste;
-        let before = self.before.filter(|before| judged && brought_little(before, &epoch, measure));
+        let before = self.before.filter(|before| {
+            judged
+                && before.factor_to(&epoch) >= STEP
+                && epoch.running > JUDGED_ABOVE
+                && epoch.brought_little(before, measure)
+        });
         if let Some(before) = before {
             let slower = measure.gain(before.rate, epoch.rate) < SLOWER;
             self.brake(moment, wall, before.running.max(if slower { 1.0 } else { few(moment.cores) }));
@@ -349,7 +370,7 @@ impl ThroughputLimit {
             self.before = Some(epoch);
             self.release(moment);
         } else if capped {
-            self.stay(moment, measure, epoch);
+            self.stay(moment, measure, epoch, usual);
         } else if wall.is_none() || believed || self.waits || self.completed_since >= moment.active {
             self.grow(epoch, bound);
         }
@@ -357,11 +378,24 @@ impl ThroughputLimit {
 
     fn brake(&mut self, moment: Moment, wall: Option<f64>, back: f64) {
         self.mode = Mode::Brake;
+        self.brakes = (self.brakes + 1).min(LARGER_STEPS);
         self.hold = (self.hold * HOLD.1).min(HOLD.2);
         let walls = if self.ramp == GENTLE { HOLD_WALLS * wall.unwrap_or(0.0) } else { 0.0 };
         self.hold_until = moment.now + self.hold.max(walls);
         self.limit = back.max(fewest(moment.cores));
+        self.trials.stop();
         self.proved_wrong();
+        self.completed_since = 0.0;
+    }
+
+    /// Fewer got as much done as more did before.
+    fn keep(&mut self, fewer: Epoch, moment: Moment, wall: f64) {
+        self.mode = Mode::Brake;
+        self.hold = (self.hold * HOLD.1).min(HOLD.2);
+        self.hold_until = moment.now + self.hold.max(KEPT_WALLS * wall);
+        self.proved_wrong();
+        self.slow = Some(fewer);
+        self.before = Some(fewer);
         self.completed_since = 0.0;
     }
 
@@ -373,7 +407,7 @@ impl ThroughputLimit {
     fn congested(&mut self, moment: Moment, fewer: Better, epoch: Epoch) {
         self.mode = Mode::Brake;
         self.hold_until = moment.now + self.hold.min(LONGEST_PAUSE);
-        self.dipped_from = None;
+        self.trials.stop();
         self.before = Some(epoch);
         let share = (1.0 / fewer.gain).clamp(DROP_AT_ONCE.0, DROP_AT_ONCE.1);
         self.limit = fewer.running.max(share * epoch.running).max(fewest(moment.cores));
@@ -388,23 +422,20 @@ impl ThroughputLimit {
         if moment.now >= self.hold_until || enough {
             self.mode = Mode::Ramp;
             self.completed_since = 0.0;
-            self.limit = (self.limit * self.ramp.min(1.25)).max(self.limit + 1.0);
+            let step = self.ramp.min(1.25);
+            let far = (self.limit * (step + LARGER_STEP * f64::from(self.brakes))).min(few(moment.cores));
+            self.limit = (self.limit * step).max(self.limit + 1.0).max(far);
         }
     }
 
     /// Another bound is the smaller one.
-    fn stay(&mut self, moment: Moment, measure: &Measure, epoch: Epoch) {
-        if self.ramp == GENTLE && self.epochs.is_multiple_of(DIPS) {
-            self.dips += 1;
-            if self.dips > ENOUGH_DIPS {
-                self.ramp = RAMP;
-                self.steps.clear();
-                self.slow = None;
-            } else {
-                self.dipped_from = Some(self.limit);
-                self.limit = (DIP * moment.active).max(1.0);
-                return;
-            }
+    fn stay(&mut self, moment: Moment, measure: &Measure, epoch: Epoch, wall: f64) {
+        let few = epoch.running <= JUDGED_ABOVE;
+        let may_be = self.ramp == GENTLE && measure.spread < SPREAD && !self.waits && !few;
+        match self.trials.at_bound(moment.now, self.limit, epoch, wall, may_be) {
+            Next::Try(fewer) => return self.limit = fewer,
+            Next::NoKnee => self.unsuspicious(),
+            Next::Stay => {}
         }
         self.average(measure, epoch);
         self.helped = self.helped.max(epoch.running);
@@ -414,6 +445,8 @@ impl ThroughputLimit {
     }
 
     fn grow(&mut self, epoch: Epoch, bound: f64) {
+        self.trials.stop();
+        self.brakes = 0;
         if self.steps.len() < STEPS {
             self.steps.push(epoch);
         }
@@ -435,7 +468,13 @@ impl ThroughputLimit {
 
     fn suspicious(&mut self) {
         self.ramp = GENTLE;
-        self.dips = 0;
+        self.trials.begin_anew();
+    }
+
+    fn unsuspicious(&mut self) {
+        self.ramp = RAMP;
+        self.steps.clear();
+        self.slow = None;
     }
 
     /// At a bound for long and yet slower than with fewer at once on the way up: there may be a knee.
@@ -474,13 +513,7 @@ fn fewest(cores: f64) -> f64 {
     cores.clamp(1.0, FEWEST)
 }
 
-/// Whether a step up brought less progress than it should.
-fn brought_little(before: &Epoch, after: &Epoch, measure: &Measure) -> bool {
-    let factor = after.running / before.running.max(1e-9);
-    let wanted = 1.0 + GAIN * (factor - 1.0) - NOISE * measure.spread / before.running.max(1e-9).sqrt();
-    factor >= STEP && after.running > JUDGED_ABOVE && measure.gain(before.rate, after.rate) < wanted
-}
-
 #[cfg(test)]
 mod tests;
+mod trial;
 mod window;

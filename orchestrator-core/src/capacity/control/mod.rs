@@ -12,6 +12,7 @@
 //! | `order` | in which order to run inputs of known size |
 //! | `admit`, `decision` | whether a task may start; the bound that forbids it, and what the others would allow |
 //! | `backfill` | who may overtake a task that waits for memory |
+//! | `preemptible` | who may start on memory that others do not need yet, and when it is stopped |
 //! | `law`, `observe`, `state` | events in; what was learned; what is kept across runs |
 //!
 //! The user's limits and the capacity plugins' answers are upper bounds like any other. With nothing running one task
@@ -32,6 +33,7 @@ mod law;
 mod limit;
 mod observe;
 mod order;
+mod preemptible;
 mod progress;
 mod reading;
 mod relearn;

@@ -8,7 +8,7 @@ use super::progress::{Rate, RunTime};
 use super::reading::{AttemptReading, MachineReading};
 use super::size_law::Need;
 use super::surplus::{Intervention, Surplus};
-use crate::Timestamp;
+use crate::{AttemptId, Timestamp};
 
 /// Between two readings the number of attempts may grow to this multiple of what ran before, and one more; to the other
 /// where they wait for somebody else.
@@ -52,7 +52,8 @@ impl Control {
         if !self.fleet.is_empty() {
             self.vigilance.read(failed, since);
         }
-        let out = self.intervene(now, failed);
+        let mut out = self.intervene(now, failed);
+        out.extend(self.preempt(since));
         self.active = active(&self.fleet);
         let lately = self.mean_active.max(self.active as f64);
         let pace = if self.limit.waits() { PACE_WAITING } else { PACE };
@@ -78,7 +79,7 @@ impl Control {
         let allowed = (self.rules.memory_threshold * self.machine.memory_total).max(1.0);
         let surplus = Surplus {
             now,
-            limit: self.limit.limit().min(self.cpu_bound()).max(f64::from(self.rules.min)),
+            limit: self.limit.stops_above().min(self.cpu_bound()).max(f64::from(self.rules.min)),
             memory: self.machine.memory_used / allowed,
             allowed,
             may_freeze: self.rules.freeze,
@@ -88,8 +89,14 @@ impl Control {
         for intervention in &out {
             let Intervention::Evict(attempt) = intervention else { continue };
             let Some(member) = self.fleet.remove(attempt) else { continue };
+            let gave_way = self.preemptible == Some(*attempt) && member.rss() <= member.need.mean;
+            self.forget_preemptible(*attempt);
             self.forecast.remove(&member.course, &self.growth);
             self.ran_beside(&member);
+            // Nothing was wrong about one that had no room of its own.
+            if gave_way {
+                continue;
+            }
             if failed {
                 self.vigilance.evicted();
             }
@@ -111,6 +118,9 @@ impl Control {
             let (io, cpu) = ((reading.io - seen.io).max(0.0), (reading.cpu - seen.cpu).max(0.0));
             let times = self.kinds.of(member.candidate.kind);
             self.moved.add(&self.progress, io, cpu, member.candidate.input, times);
+            let over = seconds.min(now - member.since);
+            let grew = member.seen.map_or(0.0, |seen| (reading.rss - seen.rss).max(0.0));
+            member.grows = if over > 0.0 { grew / over } else { 0.0 };
             member.seen = Some(Seen { cpu: reading.cpu, io: reading.io, rss: reading.rss });
             member.life.note(reading.io, reading.cpu, reading.rss);
         }
@@ -169,7 +179,8 @@ impl Control {
             let expected = self.growth.update(&member.need, share, doubt, seen.rss);
             member.expected = expected.at_most(member.most, doubt);
         }
-        let courses: Vec<Course> = self.fleet.values().map(|member| self.course(member)).collect();
+        let courses: Vec<Course> =
+            self.fleet.iter().map(|(attempt, member)| self.course(*attempt, member)).collect();
         for (member, course) in self.fleet.values_mut().zip(&courses) {
             member.course = *course;
         }
@@ -178,9 +189,18 @@ impl Control {
     }
 
     /// How a running task's memory is expected to go on.
-    fn course(&self, member: &Member) -> Course {
+    fn course(&self, attempt: AttemptId, member: &Member) -> Course {
+        match member.frozen {
+            _ if self.counts_as_still(attempt, member) => Course::still(member.rss()),
+            None => self.going_on(member),
+            Some(_) => Course::new(&member.expected, member.rss(), None),
+        }
+    }
+
+    /// The same, if it goes on now.
+    pub(super) fn going_on(&self, member: &Member) -> Course {
         let usual = self.run_time(member.candidate);
-        let rest = usual.filter(|_| member.frozen.is_none()).map(|usual| match member.share {
+        let rest = usual.map(|usual| match member.share {
             Some(share) if share > TELLING => {
                 let ran = self.now.unwrap_or(member.since) - member.since - member.still;
                 let seconds = (ran / share).max(usual.seconds / FASTEST) * (1.0 - share);

@@ -92,7 +92,8 @@ impl Net {
                 .max_by(|(_, a), (_, b)| growth(a).total_cmp(&growth(b)))
                 .map(|(attempt, _)| *attempt);
         }
-        let frozen = fleet.values().filter(|member| member.frozen == Some(FrozenFor::Memory)).count();
+        let waits = |member: &Member| member.frozen.is_some_and(FrozenFor::wants_memory);
+        let frozen = fleet.values().filter(|member| waits(member)).count();
         let many = frozen as f64 >= (FROZEN_SHARE * fleet.len() as f64).max(2.0);
         let stuck = frozen > 0 && active(fleet) <= 1 && surplus.memory > GIVE_WAY_ABOVE;
         if since_last <= BETWEEN_EVICTIONS || !(many || stuck) {
@@ -101,7 +102,7 @@ impl Net {
         let work =
             |member: &Member| member.seen.map_or(0.0, |seen| seen.cpu) + 0.1 * (surplus.now - member.since);
         others()
-            .filter(|(_, member)| member.frozen == Some(FrozenFor::Memory))
+            .filter(|(_, member)| waits(member))
             .min_by(|(_, a), (_, b)| work(a).total_cmp(&work(b)))
             .map(|(attempt, _)| *attempt)
     }
@@ -138,7 +139,7 @@ fn catch(fleet: &mut Fleet, surplus: &Surplus, out: &mut Vec<Intervention>) {
     }
 }
 
-fn set(fleet: &mut Fleet, attempt: AttemptId, frozen: Option<FrozenFor>) {
+pub(super) fn set(fleet: &mut Fleet, attempt: AttemptId, frozen: Option<FrozenFor>) {
     if let Some(member) = fleet.get_mut(&attempt) {
         member.frozen = frozen;
     }

@@ -76,7 +76,11 @@ fn live(rules: ControlRules, seconds: &[Second], mut check: impl FnMut(&Control,
         check(&law, &running);
         for _ in 0..second.starts {
             let candidate = candidate(next as u32);
-            if law.may_start(candidate).is_ok() {
+            let waited = std::time::Duration::from_secs(next % 3 * 1000);
+            let waiting = [(next, candidate)].into_iter();
+            if law.may_start(candidate).is_ok()
+                || law.may_start_any().is_ok() && law.overtaking(candidate, waited, waiting).is_some()
+            {
                 law.started(now, AttemptId(next), candidate);
                 running.push(AttemptId(next));
             }

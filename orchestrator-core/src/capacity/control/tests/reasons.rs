@@ -16,9 +16,13 @@ const LIFTED: [(&str, Lift); 8] = [
     ("plugins", |law| law.set_plugins(None)),
     ("cores", |law| law.machine.cores *= 1e6),
     ("throughput", |law| law.limit.begin(1e6)),
-    ("memory", |law| law.rules.memory_threshold *= 1e6),
+    ("memory", |law| {
+        law.rules.memory_threshold *= 1e6;
+        law.kept = None;
+    }),
     ("disk", |law| law.rules.disk_threshold = 2.0),
     ("frozen", |law| {
+        law.kept = law.kept.filter(|_| !law.preemptible_stands());
         law.fleet.values_mut().for_each(|member| member.frozen = None);
         law.active = law.fleet.len();
     }),
@@ -48,6 +52,8 @@ fn is_number(hold: &Hold) -> bool {
 fn judge(law: &Control) {
     let before = law.decision(Some(candidate(3)));
     let Some(hold) = &before.hold else { return };
+    let stands = law.fleet.values().any(|member| member.frozen.is_some());
+    assert!(stands || !matches!(hold, Hold::Frozen { .. }), "nobody stands still: {before}");
     for (name, lift) in LIFTED {
         let mut more = law.clone();
         lift(&mut more);
